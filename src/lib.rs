@@ -1,0 +1,69 @@
+//! Ringside is a sidecar proxy for WebSocket applications on Linux.
+//!
+//! It sits beside one app, in the same pod or on the same host. It ends clients' TLS, checks who they are with a local
+//! JWT verifier, relays frames to the app over a Unix socket or loopback, and tells an OTLP collector what happened.
+//!
+//! # One connection, two phases
+//!
+//! ```text
+//!            OPENING (rare, sequential, async)                          RELAYING (hot, event-driven)
+//!  accept -> TLS -> HTTP head -> admit -> dial app -> app's 101 -> 101 | client bytes <-> Session <-> app bytes
+//!            one absolute deadline from accept to 101                  | no opening state left, no buffer while idle
+//! ```
+//!
+//! [`opening`] is straight-line `async` code. It ends in a `101` or in exactly one refusal, and its task is gone when
+//! relaying starts. [`session`] is a sans-IO state machine: bytes and time in, bytes and wishes out. It has no socket,
+//! no clock, no async and no logger; [`relay`] is the thin driver that moves bytes between it and two sockets.
+//!
+//! # Threads
+//!
+//! - **Workers**: one thread, one ring (or epoll instance), one `SO_REUSEPORT` listener each ([`worker`]). They share
+//!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters.
+//! - **Control**: one ordinary tokio runtime for signals and the admin endpoint ([`control`]).
+//! - **Export**: one thread turns records into log lines and spans, and OpenTelemetry's batch thread ships those. Every
+//!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame.
+//!
+//! # Modules
+//!
+//! A module imports only modules of strictly lower rank; `tests/layering.rs` holds this table to the sources.
+//!
+//! | rank | modules |
+//! |---|---|
+//! | 8 | `main` |
+//! | 7 | [`app`]: the composition root, the only place that knows everybody |
+//! | 6 | [`config`]: what is written, then what is needed; every problem at once |
+//! | 5 | [`worker`]: accepts and runs connections; [`control`]: signals, admin endpoint, logs, export |
+//! | 4 | [`opening`]: from accept to the 101; [`relay`]: the driver of a session |
+//! | 3 | [`session`]: relaying, sans IO; [`upstream`]: the way to the app |
+//! | 2 | [`policy`]: who may come in; [`tls`]: records in buffers |
+//! | 1 | [`http1`], [`ws`], [`jwt`]: wire formats; [`telemetry`]: what is counted and recorded; [`ring`]: sockets and buffers on two engines; [`lifecycle`]: readiness and drain |
+//! | 0 | [`window`], [`rule`], [`peer`], [`time`], [`bytesize`] |
+//!
+//! # Invariants
+//!
+//! 1. `http1 ws jwt policy session config` hold no async, no tokio, no clock: `now` is an argument.
+//! 2. No payload byte goes to the app before the app's 101 was verified, and no byte of a frame leaves before its
+//!    header was judged.
+//! 3. Client frames are relayed verbatim, still masked. Only Close payloads are looked into.
+//! 4. What we inject goes out only at a frame boundary of its direction; nothing is ever forged to reach one.
+//! 5. [`upstream::dial`] needs a [`Permit`](policy::permit::Permit), which only [`policy`] makes; a
+//!    [`Verified`](jwt::verify::Verified) comes only from [`jwt`].
+//! 6. Every queue, buffer, loop and wait has a named bound.
+//! 7. A buffer lent to the kernel is owned by the operation until its completion ([`ring::lease`]).
+//! 8. An idle connection owns no read buffer.
+//! 9. Each connection ends with exactly one [`End`](telemetry::end::End), which log line, span and metric show.
+//! 10. `unsafe` lives in [`ring`] alone.
+//! 11. No secret (token, key, cookie, query) reaches a log, span, metric or error page, nor the app unless configured.
+//! 12. There is no global error type; what the peer is told is an exhaustive function of each module's own error.
+//!
+//! # What the first cut leaves open
+//!
+//! UTF-8 checking, keepalive, expiry on the live socket, rate limits and the timed drain belong to the session and are
+//! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
+
+// Rank 0.
+pub mod bytesize;
+pub mod peer;
+pub mod rule;
+pub mod time;
+pub mod window;
