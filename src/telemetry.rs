@@ -1,0 +1,9 @@
+//! What is said about connections: counters, records, reasons. Plain data; who ships it is `control`.
+
+pub mod counters;
+pub mod end;
+pub mod names;
+pub mod reason;
+pub mod record;
+pub mod report;
+pub mod trace;

@@ -1,0 +1,135 @@
+//! One record per handshake and one per connection, handed over once, when they are done.
+
+use std::time::{Duration, SystemTime};
+
+use super::end::End;
+use super::reason::Reason;
+use super::trace::Span;
+use crate::peer::Peer;
+
+/// Number of a connection, unique within this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// From accept to the 101 or the refusal.
+#[derive(Clone, Debug)]
+pub struct Handshake {
+    /// The connection it belongs to.
+    pub id: ConnectionId,
+    /// Who connected.
+    pub client: Peer,
+    /// Its span. `parent` is what the client's `traceparent` named.
+    pub span: Span,
+    /// When the connection was accepted.
+    pub started: SystemTime,
+    /// From accept to the last byte of our answer.
+    pub took: Duration,
+    /// How long the TLS handshake took; `None` without TLS or before its end.
+    pub tls_took: Option<Duration>,
+    /// How long the app took from the dial to its answer; `None` when it was not dialled.
+    pub app_took: Option<Duration>,
+    /// What TLS agreed on.
+    pub tls: Option<TlsFacts>,
+    /// The token's subject.
+    pub subject: Option<String>,
+    /// The agreed subprotocol.
+    pub protocol: Option<String>,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// What an operator may want to know about a refusal beyond its reason, such as the error of the dial.
+    pub detail: Option<String>,
+}
+
+impl Handshake {
+    /// The record of a handshake that begins now.
+    pub const fn begin(id: ConnectionId, client: Peer, span: Span, started: SystemTime) -> Self {
+        Self {
+            id,
+            client,
+            span,
+            started,
+            took: Duration::ZERO,
+            tls_took: None,
+            app_took: None,
+            tls: None,
+            subject: None,
+            protocol: None,
+            outcome: Outcome::Opened,
+            detail: None,
+        }
+    }
+}
+
+/// What TLS agreed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFacts {
+    /// `1.2` or `1.3`.
+    pub version: &'static str,
+    /// The cipher suite's IANA name.
+    pub cipher: &'static str,
+    /// Whether the session was resumed.
+    pub resumed: bool,
+    /// Whether the client showed a certificate that verified.
+    pub client_certificate: bool,
+}
+
+/// What a handshake came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A 101; the connection is relayed.
+    Opened,
+    /// An HTTP response other than 101, or none (`status` is `None`) when the client could not read one.
+    Refused {
+        /// Why.
+        reason: Reason,
+        /// The HTTP status the client got.
+        status: Option<u16>,
+    },
+}
+
+/// What one side sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames of any kind.
+    pub frames: u64,
+    /// Data messages whose last frame was relayed.
+    pub messages: u64,
+    /// Bytes of frames, headers included, as relayed (before TLS).
+    pub bytes: u64,
+}
+
+/// From the 101 to the end.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Which.
+    pub id: ConnectionId,
+    /// Who connected.
+    pub client: Peer,
+    /// Its span, linked with the handshake's.
+    pub span: Span,
+    /// The handshake's span.
+    pub handshake: Span,
+    /// When the 101 went out.
+    pub started: SystemTime,
+    /// From then to the end.
+    pub took: Duration,
+    /// The token's subject.
+    pub subject: Option<String>,
+    /// The agreed subprotocol.
+    pub protocol: Option<String>,
+    /// What the client sent.
+    pub from_client: Counts,
+    /// What the app sent.
+    pub from_app: Counts,
+    /// How it ended.
+    pub end: End,
+}
+
+/// What workers hand to the exporter, in the order it happened on that worker.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A handshake is over.
+    Handshake(Box<Handshake>),
+    /// A connection is over.
+    Connection(Box<Connection>),
+}
