@@ -63,6 +63,7 @@
 
 // Rank 1.
 pub mod http1;
+pub mod jwt;
 pub mod lifecycle;
 pub mod telemetry;
 pub mod ws;
