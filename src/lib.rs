@@ -65,6 +65,7 @@
 pub mod http1;
 pub mod jwt;
 pub mod lifecycle;
+pub mod ring;
 pub mod telemetry;
 pub mod ws;
 // Rank 0.
