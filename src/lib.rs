@@ -62,6 +62,7 @@
 //! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
 
 // Rank 2.
+pub mod policy;
 pub mod tls;
 // Rank 1.
 pub mod http1;
