@@ -61,8 +61,11 @@
 //! UTF-8 checking, keepalive, expiry on the live socket, rate limits and the timed drain belong to the session and are
 //! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
 
+// Rank 4.
+pub mod opening;
 // Rank 3.
 pub mod session;
+pub mod upstream;
 // Rank 2.
 pub mod policy;
 pub mod tls;
