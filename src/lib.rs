@@ -63,6 +63,7 @@
 
 // Rank 4.
 pub mod opening;
+pub mod relay;
 // Rank 3.
 pub mod session;
 pub mod upstream;

@@ -1,0 +1,146 @@
+//! The driver that moves bytes between two sockets and a session.
+//!
+//! ```text
+//!            receive        open          judge           send
+//!   client ----------> TLS ------> Session ------> app          one pump, `from` the client
+//!   client <---------- TLS <------ Session <------ app          one pump, `from` the app
+//!            send         seal        judge         receive
+//! ```
+//!
+//! Each direction is one `pump`: it waits for bytes, takes all that is there into one lease, sends all that may
+//! pass in one send, and only then receives again. So one send is in flight per direction, a slow receiver stops
+//! its sender (there is nothing else to fill), and what gathers meanwhile is taken in one step. A pump is the only
+//! writer to its receiver; what the session itself has to say to that side goes out between two sends.
+//!
+//! Both pumps and the clock are polled by one task and share a `Link`. Nothing here knows frames; nothing in the
+//! session knows sockets.
+
+mod clock;
+mod link;
+mod pump;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::peer::Side;
+use crate::ring::pool::Pool;
+use crate::ring::stream::Stream;
+use crate::session::Session;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::end::{By, End, Why};
+use crate::telemetry::record::Counts;
+use crate::tls::records::Records;
+
+use clock::Clock;
+use link::Link;
+
+/// Bounds of the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long a peer may take none of what we write to it.
+    pub write_stall: Duration,
+    /// How long what is still to be written when a session is over may take.
+    pub closing: Duration,
+}
+
+/// The client's side of a connection that has its 101.
+pub struct Client {
+    /// Its socket.
+    pub stream: Stream,
+    /// Its TLS; `None` on a plain listener.
+    pub tls: Option<Box<dyn Records>>,
+    /// Bytes received and not opened yet: the beginning of a record, or more.
+    pub wire: Vec<u8>,
+    /// Opened bytes that stood behind the request head.
+    pub early: Vec<u8>,
+}
+
+/// The app's side.
+pub struct App {
+    /// Its socket.
+    pub stream: Stream,
+    /// Bytes that stood behind the app's 101.
+    pub early: Vec<u8>,
+}
+
+/// What the driver needs of the worker it runs on.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// Where buffers come from.
+    pub pool: Rc<Pool>,
+    /// Where traffic is counted.
+    pub counters: Arc<Counters>,
+}
+
+/// How a connection ended, and what each side had sent by then.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// Who ended it and why.
+    pub end: End,
+    /// What the client sent.
+    pub from_client: Counts,
+    /// What the app sent.
+    pub from_app: Counts,
+}
+
+/// The end of a connection whose driver was left in the middle, which only a fault of ours can do.
+pub const LOST: End = End { by: By::Ringside, why: Why::Internal, code_sent: None, code_received: None };
+
+/// Relays until the connection is over, and closes both sockets.
+///
+/// `mask` masks the Close frame that we may have to send to the app (RFC 6455 section 5.3). When `stop` is done, the
+/// session is told to close.
+///
+/// Not an `async fn`: the future lives as long as the connection, and would keep room for each argument besides what
+/// became of it.
+#[expect(clippy::too_many_arguments, reason = "two sockets, what is between them, and what goes with it")]
+pub fn run(
+    client: Client,
+    app: App,
+    session: Session,
+    mask: [u8; 4],
+    config: Config,
+    means: Means,
+    stop: impl Future<Output = ()>,
+    ended: impl FnOnce(Outcome),
+) -> impl Future<Output = ()> {
+    let link = Link::new(client.stream, client.tls, app.stream, session, mask, config, means);
+    let (wire, early, app_early) = (client.wire, client.early, app.early);
+    async move {
+        relay(&link, wire, early, app_early, stop).await;
+        let outcome = link.outcome();
+        link.part();
+        ended(outcome);
+    }
+}
+
+async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, stop: impl Future<Output = ()>) {
+    let mut from_client = pin!(pump::run(link, Side::Client, wire, early));
+    let mut from_app = pin!(pump::run(link, Side::App, Vec::new(), app_early));
+    let mut stop = pin!(stop);
+    let mut clock = Clock::default();
+    let (mut client_done, mut app_done, mut stopping) = (false, false, false);
+    poll_fn(|cx| {
+        loop {
+            link.settle();
+            client_done = client_done || from_client.as_mut().poll(cx).is_ready();
+            app_done = app_done || from_app.as_mut().poll(cx).is_ready();
+            if !stopping && stop.as_mut().poll(cx).is_ready() {
+                stopping = true;
+                link.shut_down();
+            }
+            if (client_done && app_done) || link.is_cut() || clock.poll(link, cx).is_ready() {
+                return Poll::Ready(());
+            }
+            // What one of them did may be work for another that has had its turn already.
+            if !link.is_unsettled() {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await;
+}

@@ -1,0 +1,269 @@
+//! What both directions of a connection share.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::Shutdown;
+use std::time::Instant;
+
+use super::{Config, LOST, Means, Outcome};
+use crate::peer::Side;
+use crate::ring::lease::{CAPACITY, Lease};
+use crate::ring::stream::Stream;
+use crate::session::{Ending, HEADROOM, Parting, Session};
+use crate::telemetry::record::Counts;
+use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
+use crate::ws::close::GOING_AWAY;
+use crate::ws::control::ControlFrame;
+
+/// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
+///
+/// ```text
+///   0       HEADROOM            SPLIT     SPLIT + HEADROOM           CAPACITY
+///   | . . . . | opened plaintext | received records . . . . . . . . . . |    opening
+///   | sealed records . . . . . . |. . . . . . . | plaintext to seal . . |    sealing
+/// ```
+pub(super) const SPLIT: usize = CAPACITY / 2 + HEADROOM;
+
+// What is opened fits before the split, and what is sealed too; a whole record fits behind it.
+const _: () = assert!(SPLIT - HEADROOM >= CAPACITY - SPLIT);
+const _: () = assert!(SPLIT >= SEALED && CAPACITY - SPLIT >= RECORD && CAPACITY - SPLIT - HEADROOM >= PLAIN);
+
+/// Something to do toward a side besides relaying.
+pub(super) enum Work {
+    /// TLS has something to say.
+    Reply,
+    /// The session has a frame of its own.
+    Inject(ControlFrame),
+    /// That direction is to be ended in order.
+    Finish,
+    /// The session is over.
+    Leave,
+}
+
+/// Both sockets, the TLS and the session of one connection.
+pub(super) struct Link {
+    client: Stream,
+    app: Stream,
+    tls: Option<RefCell<Box<dyn Records>>>,
+    session: RefCell<Session>,
+    /// What TLS has to tell the client on its own: a key update, an alert.
+    replies: RefCell<Vec<u8>>,
+    /// Since when a send toward the client, the app, has made no progress.
+    sending: [Cell<Option<Instant>>; 2],
+    /// Whether something happened that the other pump, or the clock, must look at.
+    unsettled: Cell<bool>,
+    mask: [u8; 4],
+    pub(super) config: Config,
+    pub(super) means: Means,
+}
+
+impl Link {
+    pub(super) fn new(
+        client: Stream,
+        tls: Option<Box<dyn Records>>,
+        app: Stream,
+        session: Session,
+        mask: [u8; 4],
+        config: Config,
+        means: Means,
+    ) -> Self {
+        Self {
+            client,
+            app,
+            tls: tls.map(RefCell::new),
+            session: RefCell::new(session),
+            replies: RefCell::default(),
+            sending: Default::default(),
+            unsettled: Cell::new(false),
+            mask,
+            config,
+            means,
+        }
+    }
+
+    pub(super) fn stream(&self, side: Side) -> &Stream {
+        match side {
+            Side::Client => &self.client,
+            Side::App => &self.app,
+        }
+    }
+
+    /// The TLS that stands between us and `side`.
+    pub(super) fn tls(&self, side: Side) -> Option<&RefCell<Box<dyn Records>>> {
+        self.tls.as_ref().filter(|_| side == Side::Client)
+    }
+
+    pub(super) fn replies(&self) -> &RefCell<Vec<u8>> {
+        &self.replies
+    }
+
+    /// Tells the session something, and everybody else that it may have changed its mind.
+    pub(super) fn tell(&self, event: impl FnOnce(&mut Session)) {
+        self.unsettled.set(true);
+        event(&mut self.session.borrow_mut());
+    }
+
+    /// Lets the session judge what `from` sent. While both sides are just talking nobody else need know: this is
+    /// the hot path.
+    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) -> Counts {
+        let mut session = self.session.borrow_mut();
+        if session.handle_bytes(from, &mut lease.window(), now).is_err() || session.poll_timeout().is_some() {
+            self.unsettled.set(true);
+        }
+        session.counts(from)
+    }
+
+    /// What there is to do toward `to` besides relaying.
+    pub(super) fn work(&self, to: Side) -> Option<Work> {
+        let mut session = self.session.borrow_mut();
+        if to == Side::Client && self.has_replies() {
+            Some(Work::Reply)
+        } else if let Some(frame) = session.poll_inject(to, self.mask) {
+            Some(Work::Inject(frame))
+        } else if session.poll_finish(to) {
+            Some(Work::Finish)
+        } else {
+            session.end().map(|_| Work::Leave)
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.session.borrow().end().is_some()
+    }
+
+    /// Whether there is nothing left to wait for, not even for what is being written.
+    pub(super) fn is_cut(&self) -> bool {
+        let session = self.session.borrow();
+        session.end().is_some() && [Side::Client, Side::App].iter().all(|side| session.parting(*side) == Parting::Cut)
+    }
+
+    pub(super) fn shut_down(&self) {
+        self.tell(|session| session.handle_shutdown(Instant::now(), GOING_AWAY));
+    }
+
+    pub(super) fn settle(&self) {
+        self.unsettled.set(false);
+    }
+
+    pub(super) fn is_unsettled(&self) -> bool {
+        self.unsettled.get()
+    }
+
+    pub(super) fn session_deadline(&self) -> Option<Instant> {
+        self.session.borrow().poll_timeout()
+    }
+
+    /// The side that has taken nothing for longest, and since when.
+    pub(super) fn stalled(&self) -> Option<(Side, Instant)> {
+        [Side::Client, Side::App]
+            .into_iter()
+            .filter_map(|side| Some((side, self.sending[side as usize].get()?)))
+            .min_by_key(|(_, since)| *since)
+    }
+
+    /// Sends a frame of the session's own.
+    pub(super) async fn inject(&self, to: Side, frame: ControlFrame) -> io::Result<()> {
+        let mut lease = self.means.pool.lend().await;
+        lease.start_at(self.plain_start(to));
+        lease.append(frame.as_bytes());
+        self.write(to, lease, Instant::now()).await
+    }
+
+    /// Where plaintext toward `to` is put in a lease.
+    pub(super) fn plain_start(&self, to: Side) -> usize {
+        if self.tls(to).is_some() { SPLIT + HEADROOM } else { HEADROOM }
+    }
+
+    /// Seals what is filled in `lease` if TLS is in play, and sends it.
+    pub(super) async fn write(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<()> {
+        if lease.is_empty() {
+            return Ok(());
+        }
+        if let Some(tls) = self.tls(to) {
+            let (wire, plain) = lease.split_at(SPLIT);
+            // In the same lease: waiting for a second one while holding the first could wait for ever.
+            let replied = self.put_replies(wire)?;
+            let sealed = tls.borrow_mut().seal(plain, &mut wire[replied..]).map_err(io::Error::other)?;
+            lease.replace(0..replied + sealed);
+        }
+        self.send(to, lease, now).await
+    }
+
+    async fn send(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<()> {
+        let sending = &self.sending[to as usize];
+        sending.set(Some(now));
+        while !lease.is_empty() {
+            let (result, rest) = self.stream(to).send(lease).await;
+            lease = rest;
+            result?;
+            if !lease.is_empty() {
+                sending.set(Some(Instant::now()));
+            }
+        }
+        sending.set(None);
+        Ok(())
+    }
+
+    fn has_replies(&self) -> bool {
+        !self.replies.borrow().is_empty()
+    }
+
+    /// Puts what TLS has to tell the client on its own at the front of `wire`; returns how long it is.
+    fn put_replies(&self, wire: &mut [u8]) -> io::Result<usize> {
+        if !self.has_replies() {
+            return Ok(0);
+        }
+        let replies = self.replies.take();
+        let front = wire.get_mut(..replies.len()).ok_or(io::ErrorKind::OutOfMemory)?;
+        front.copy_from_slice(&replies);
+        Ok(replies.len())
+    }
+
+    /// Sends what TLS has to tell the client on its own.
+    pub(super) async fn send_replies(&self) -> io::Result<()> {
+        let replies = self.replies.take();
+        for part in replies.chunks(CAPACITY) {
+            let mut lease = self.means.pool.lend().await;
+            lease.append(part);
+            self.send(Side::Client, lease, Instant::now()).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the direction toward `to` in order: `close_notify`, then FIN.
+    pub(super) async fn finish(&self, to: Side) -> io::Result<()> {
+        if let Some(tls) = self.tls(to) {
+            let mut lease = self.means.pool.lend().await;
+            let alert = tls.borrow_mut().close(lease.spare(SEALED)).map_err(io::Error::other)?;
+            lease.fill(alert);
+            self.send(to, lease, Instant::now()).await?;
+        }
+        self.stream(to).shutdown(Shutdown::Write)?;
+        self.tell(|session| session.handle_finished(to));
+        Ok(())
+    }
+
+    /// A write toward `to` failed: that side is gone.
+    pub(super) fn lost(&self, to: Side) {
+        self.tell(|session| session.handle_end(to, Ending::Reset, Instant::now()));
+    }
+
+    pub(super) fn outcome(&self) -> Outcome {
+        let session = self.session.borrow();
+        Outcome {
+            end: session.end().unwrap_or(LOST),
+            from_client: session.counts(Side::Client),
+            from_app: session.counts(Side::App),
+        }
+    }
+
+    /// Closes both sockets, so that a cut looks like one.
+    pub(super) fn part(self) {
+        let session = self.session.into_inner();
+        for (side, stream) in [(Side::Client, self.client), (Side::App, self.app)] {
+            if session.parting(side) == Parting::Cut {
+                stream.reset_on_close();
+            }
+        }
+    }
+}
