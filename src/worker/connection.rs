@@ -1,0 +1,113 @@
+//! The life of one connection on its worker.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::crowd::{Crowd, Place};
+use crate::opening::{self, Arrival, Opened, Snapshot};
+use crate::relay;
+use crate::ring::runtime;
+use crate::session::{self, Negotiated, Session};
+use crate::telemetry::end::Why;
+use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
+use crate::telemetry::report::Reporter;
+
+/// What the connections of a worker share.
+pub(super) struct Local {
+    pub(super) index: usize,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) session: session::Config,
+    pub(super) relay: relay::Config,
+    pub(super) opening: opening::Means,
+    pub(super) relaying: relay::Means,
+    pub(super) reporter: Reporter,
+    pub(super) crowd: Crowd,
+}
+
+/// Opens a connection, reports how that went, and has it relayed by a task of its own: what opening needed is freed
+/// with this one.
+pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
+    let (handshake, opened) = opening::open(arrival, &local.snapshot, &local.opening).await;
+    let counters = &local.relaying.counters;
+    match handshake.outcome {
+        Outcome::Opened => counters.opened.add(1),
+        Outcome::Refused { reason, .. } => counters.refused(reason).add(1),
+    }
+    match opened {
+        Ok(opened) => {
+            let relayed = Relayed::new(&local, &handshake, place);
+            runtime::spawn(relay(&local, opened, relayed));
+            local.reporter.report(Event::Handshake(Box::new(handshake)));
+        }
+        Err(refused) => {
+            local.reporter.report(Event::Handshake(Box::new(handshake)));
+            refused.leave().await;
+            drop(place);
+        }
+    }
+}
+
+/// Not an `async fn`: its future lives as long as the connection and would keep room for each argument besides.
+fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output = ()> + use<> {
+    let Opened { client, tls, wire, early, app, app_early, deflate, permit } = opened;
+    // Nothing of the token is needed any more; its claims would stay for as long as the connection.
+    drop(permit);
+    let session = Session::new(local.session, Negotiated { deflate });
+    let mask = local.opening.ids.borrow_mut().unpredictable();
+    let client = relay::Client { stream: client, tls, wire, early };
+    let app = relay::App { stream: app, early: app_early };
+    let means = local.relaying.clone();
+    let stop = relayed.place.dispersed();
+    relay::run(client, app, session, mask, local.relay, means, stop, |outcome| relayed.end(outcome))
+}
+
+/// The record of a connection while it is relayed. It is reported however the relaying ends.
+struct Relayed {
+    local: Rc<Local>,
+    place: Place,
+    began: Instant,
+    record: Option<Box<Connection>>,
+}
+
+impl Relayed {
+    fn new(local: &Rc<Local>, handshake: &Handshake, place: Place) -> Self {
+        local.relaying.counters.open.add(1);
+        let record = Connection {
+            id: handshake.id,
+            client: handshake.client,
+            span: handshake.span.child(&mut local.opening.ids.borrow_mut()),
+            handshake: handshake.span,
+            started: SystemTime::now(),
+            took: Duration::ZERO,
+            subject: handshake.subject.clone(),
+            protocol: handshake.protocol.clone(),
+            from_client: Counts::default(),
+            from_app: Counts::default(),
+            end: relay::LOST,
+        };
+        Self { local: Rc::clone(local), place, began: Instant::now(), record: Some(Box::new(record)) }
+    }
+
+    fn end(mut self, outcome: relay::Outcome) {
+        if let Some(record) = &mut self.record {
+            record.end = outcome.end;
+            record.from_client = outcome.from_client;
+            record.from_app = outcome.from_app;
+        }
+    }
+}
+
+impl Drop for Relayed {
+    fn drop(&mut self) {
+        let Some(mut record) = self.record.take() else { return };
+        record.took = self.began.elapsed();
+        let counters = &self.local.relaying.counters;
+        counters.open.sub(1);
+        counters.ended.add(1);
+        if let Why::Violation(_) = record.end.why {
+            counters.violations.add(1);
+        }
+        self.local.reporter.report(Event::Connection(record));
+    }
+}
