@@ -62,6 +62,7 @@
 //! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
 
 // Rank 5.
+pub mod control;
 pub mod worker;
 // Rank 4.
 pub mod opening;

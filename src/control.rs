@@ -1,0 +1,6 @@
+//! Everything beside the workers: signals, the admin endpoint, logs and export.
+
+pub mod admin;
+pub mod export;
+pub mod log;
+pub mod signals;

@@ -1,0 +1,189 @@
+//! The admin endpoint: plain HTTP for the kubelet and for Prometheus.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/livez` | 200 while this thread runs |
+//! | `/readyz` | 200, or 503 with what is waited for; and the engine |
+//! | `/metrics` | every metric of `telemetry::names` in Prometheus' text format |
+//!
+//! It changes nothing and asks nobody who they are: keep it on loopback or inside the pod.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use thiserror::Error;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, warn};
+
+use crate::lifecycle::drain::DrainWatch;
+use crate::lifecycle::ready::Ready;
+use crate::telemetry::counters::Counters;
+use crate::telemetry::names::{Process, Seen};
+
+mod metrics;
+
+/// Connections served at once; one more is closed right away.
+const CONNECTIONS: usize = 64;
+
+/// A request's head must be there within this time.
+const HEAD: Duration = Duration::from_secs(5);
+
+/// A connection is asked to end after this time, so that nobody keeps a place for good.
+const AGE: Duration = Duration::from_secs(60);
+
+/// A connection that was asked to end is cut after this time.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long accepting pauses after it failed, for want of descriptors most likely.
+const PAUSE: Duration = Duration::from_millis(500);
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Where the admin endpoint listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Plain HTTP; keep it on loopback or inside the pod.
+    pub address: SocketAddr,
+}
+
+/// Why the admin endpoint does not listen.
+#[derive(Debug, Error)]
+#[error("cannot listen on admin.address {address}: {source}")]
+pub struct AdminError {
+    address: SocketAddr,
+    source: io::Error,
+}
+
+/// What the endpoint tells about.
+pub struct Sources {
+    /// Each worker's counters.
+    pub workers: Vec<Arc<Counters>>,
+    /// Whether this process is ready.
+    pub ready: Ready,
+    /// Reads the figures and facts of the whole process.
+    pub process: Box<dyn Fn() -> Process + Send + Sync>,
+}
+
+/// The admin endpoint, listening.
+#[derive(Debug)]
+pub struct Admin(TcpListener);
+
+impl Admin {
+    /// Listens. Call it inside the control runtime.
+    pub async fn bind(config: &Config) -> Result<Self, AdminError> {
+        let address = config.address;
+        TcpListener::bind(address).await.map(Self).map_err(|source| AdminError { address, source })
+    }
+
+    /// Where it listens, with the port that the system chose when port 0 was configured.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+
+    /// Serves until `drain` begins, then answers what was asked and ends. Connections hold a watch of `drain` too.
+    pub async fn serve(self, sources: Sources, mut drain: DrainWatch) {
+        let sources = Arc::new(sources);
+        let places = Arc::new(Semaphore::new(CONNECTIONS));
+        loop {
+            let accepted = tokio::select! {
+                () = drain.triggered() => return,
+                accepted = self.0.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => {
+                    let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+                    let (sources, drain) = (Arc::clone(&sources), drain.clone());
+                    tokio::spawn(async move {
+                        converse(stream, sources, drain).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    warn!(target: "ringside::admin", %error, "cannot accept");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// One connection: any number of requests until it is too old, the drain begins or the peer goes.
+async fn converse(stream: TcpStream, sources: Arc<Sources>, mut drain: DrainWatch) {
+    let service = service_fn(|request| {
+        let response = answer(&request, &sources);
+        async { Ok::<_, Infallible>(response) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = wanted_gone(&mut drain) => {
+            connection.as_mut().graceful_shutdown();
+            timeout(GRACE, connection).await.unwrap_or(Ok(()))
+        }
+    };
+    if let Err(error) = ended {
+        debug!(target: "ringside::admin", %error, "connection ended");
+    }
+}
+
+async fn wanted_gone(drain: &mut DrainWatch) {
+    let _ = timeout(AGE, drain.triggered()).await;
+}
+
+fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
+    let known = ["/livez", "/readyz", "/metrics"].contains(&request.uri().path());
+    if known && ![Method::GET, Method::HEAD].contains(request.method()) {
+        let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return response;
+    }
+    match request.uri().path() {
+        "/livez" => respond(StatusCode::OK, TEXT, "alive\n".into()),
+        "/readyz" => readiness(sources),
+        "/metrics" => {
+            let seen = Seen { workers: &sources.workers, process: &(sources.process)() };
+            respond(StatusCode::OK, PROMETHEUS, metrics::render(&seen))
+        }
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics\n".into()),
+    }
+}
+
+fn readiness(sources: &Sources) -> Response<Full<Bytes>> {
+    let waiting_for = sources.ready.waiting_for();
+    let (status, line) = match waiting_for.as_slice() {
+        [] => (StatusCode::OK, "ready".to_owned()),
+        names => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", names.join(", "))),
+    };
+    let Process { engine, engine_why, .. } = (sources.process)();
+    respond(status, TEXT, format!("{line}\nengine: {engine} ({engine_why})\n"))
+}
+
+fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+#[cfg(test)]
+mod tests;

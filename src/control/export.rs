@@ -1,0 +1,220 @@
+//! From records to evidence: each [`Event`] becomes a log line and, when sampled, a span for the collector.
+//!
+//! ```text
+//! workers --Reporter, 8192 events--> "export" thread --2048 spans--> SDK's batch thread --OTLP--> collector
+//!                                      |  log line (bounded, see `log`)
+//!                                      |  taps (the demo)
+//! ```
+//!
+//! Every arrow is a bounded queue that drops and counts when it is full: no collector, disk or terminal can slow
+//! a worker. One thread reads the events, so that a connection's lines and spans are made in one place, once,
+//! and show the same figures.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use opentelemetry_sdk::trace::SpanData;
+use thiserror::Error;
+
+use crate::telemetry::record::Event;
+use pipeline::Pipeline;
+
+mod env;
+#[cfg(test)]
+mod example;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
+mod http;
+mod line;
+mod otlp;
+mod pipeline;
+mod span;
+
+pub use env::endpoint;
+pub use pipeline::SpanCounts;
+
+/// How often the export thread looks whether it should stop while nothing happens.
+const STOP_CHECK: Duration = Duration::from_millis(250);
+
+/// How spans reach the collector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over HTTP with protobuf bodies.
+    HttpProtobuf,
+    /// OTLP over gRPC.
+    Grpc,
+}
+
+/// Where spans go and how many.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Base URL of the collector, such as `http://127.0.0.1:4318`. Over HTTP, `/v1/traces` is appended.
+    pub endpoint: String,
+    /// How.
+    pub protocol: Protocol,
+    /// Share of traces that are exported, 0.0 to 1.0. Workers apply it, by `telemetry::trace::Sampler`, when a
+    /// connection comes.
+    pub sample_ratio: f64,
+}
+
+/// Why the export did not start.
+#[derive(Debug, Error)]
+pub enum ExportError {
+    /// This binary speaks OTLP over HTTP only.
+    #[error("protocol \"grpc\" needs a build with the cargo feature `otlp-grpc`; use \"http/protobuf\" (port 4318)")]
+    GrpcNotBuilt,
+    /// The collector's URL has another scheme.
+    #[error("endpoint {0:?} must begin with http:// or https://")]
+    Scheme(String),
+    /// TLS is there over HTTP only.
+    #[error("endpoint {0:?}: there is no TLS for protocol \"grpc\"; use \"http/protobuf\", or http:// on this machine")]
+    GrpcOverTls(String),
+    /// The exporter does not take its settings, `OTEL_*` variables included.
+    #[error("the OTLP exporter refused its settings: {0}")]
+    Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
+    /// A variable of the `OTEL_*` family has a value that cannot be used.
+    #[error("environment variable {name}: {problem}")]
+    Variable {
+        /// Which.
+        name: &'static str,
+        /// What is wrong with its value.
+        problem: String,
+    },
+    /// A thread or its runtime did not start.
+    #[error("cannot start the export thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Config {
+    /// Whether this binary can export so.
+    pub fn check(&self) -> Result<(), ExportError> {
+        let endpoint = || self.endpoint.clone();
+        match (self.endpoint.split_once("://").map(|(scheme, _)| scheme), self.protocol) {
+            (_, Protocol::Grpc) if cfg!(not(feature = "otlp-grpc")) => Err(ExportError::GrpcNotBuilt),
+            (Some("https"), Protocol::Grpc) => Err(ExportError::GrpcOverTls(endpoint())),
+            (Some("http" | "https"), _) => Ok(()),
+            _ => Err(ExportError::Scheme(endpoint())),
+        }
+    }
+}
+
+/// Looks at each `T` as it passes. Keep it short: the export thread waits for it.
+pub type Tap<T> = Box<dyn FnMut(&T) + Send>;
+
+/// Who looks at events and spans as they pass, on the export thread. `ringside demo` prints them.
+#[derive(Default)]
+pub struct Taps {
+    /// Sees each event.
+    pub events: Option<Tap<Event>>,
+    /// Sees each sampled span, whether or not there is a collector.
+    pub spans: Option<Tap<SpanData>>,
+}
+
+/// The running export.
+#[derive(Debug)]
+pub struct Export {
+    stop: Arc<AtomicBool>,
+    deadline: SyncSender<Instant>,
+    done: Receiver<bool>,
+    counts: SpanCounts,
+}
+
+impl Export {
+    /// Starts the export thread, which reads `events`.
+    ///
+    /// `config` is what [`Config::resolve`] came to; without one, events are logged and tapped only. `service_name`
+    /// wins over `OTEL_SERVICE_NAME`, which wins over `service.name` in `OTEL_RESOURCE_ATTRIBUTES`; else it is
+    /// `ringside`.
+    pub fn start(
+        config: Option<Config>,
+        service_name: Option<&str>,
+        events: Receiver<Event>,
+        taps: Taps,
+    ) -> Result<Self, ExportError> {
+        let counts = SpanCounts::default();
+        let pipeline = config.map(|config| Pipeline::start(&config, service_name, counts.clone())).transpose()?;
+        let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
+        let (deadline, deadlines) = sync_channel::<Instant>(1);
+        let exporter = Exporter { stop: Arc::clone(&stop), events, pipeline, taps };
+        thread::Builder::new().name("export".into()).spawn(move || {
+            let pipeline = exporter.run();
+            // No deadline: our owner is gone without a shutdown, nobody waits, nothing is flushed.
+            let Ok(deadline) = deadlines.recv() else { return };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
+        })?;
+        Ok(Self { stop, deadline, done, counts })
+    }
+
+    /// What became of the spans, to look at while the export runs and after it.
+    pub fn counts(&self) -> SpanCounts {
+        self.counts.clone()
+    }
+
+    /// Exports what was reported until now, for at most this long, and stops. Whatever the collector did not take
+    /// by then is dropped and counted. Blocks: do not call it on a runtime's thread.
+    ///
+    /// False when the time was not enough.
+    pub fn shutdown(self, within: Duration) -> bool {
+        let _ = self.deadline.send(Instant::now() + within);
+        self.stop.store(true, Ordering::Release);
+        // The pipeline gives up by itself at the deadline; the rest is for its last words.
+        self.done.recv_timeout(within + STOP_CHECK).unwrap_or(false)
+    }
+}
+
+impl Drop for Export {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+    }
+}
+
+/// What the export thread works with.
+struct Exporter {
+    stop: Arc<AtomicBool>,
+    events: Receiver<Event>,
+    pipeline: Option<Pipeline>,
+    taps: Taps,
+}
+
+impl Exporter {
+    /// Until every reporter is gone, or until nothing is left to read after the wish to stop.
+    fn run(mut self) -> Option<Pipeline> {
+        loop {
+            let stopping = self.stop.load(Ordering::Acquire);
+            match self.events.recv_timeout(if stopping { Duration::ZERO } else { STOP_CHECK }) {
+                Ok(event) => self.handle(&event),
+                Err(RecvTimeoutError::Timeout) if stopping => return self.pipeline,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.pipeline,
+            }
+        }
+    }
+
+    fn handle(&mut self, event: &Event) {
+        line::write(event);
+        if let Some(tap) = &mut self.taps.events {
+            tap(event);
+        }
+        if (self.pipeline.is_none() && self.taps.spans.is_none()) || !span::sampled(event) {
+            return;
+        }
+        let span = span::from_event(event);
+        if let Some(tap) = &mut self.taps.spans {
+            tap(&span);
+        }
+        if let Some(pipeline) = &self.pipeline {
+            pipeline.send(span);
+        }
+    }
+}
+
+impl fmt::Debug for Taps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Taps").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,144 @@
+//! The OpenTelemetry environment variables that decide whether, where and how much is exported.
+//!
+//! Read here: `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_EXPORTER_OTLP_[TRACES_]ENDPOINT`,
+//! `OTEL_EXPORTER_OTLP_[TRACES_]PROTOCOL`, `OTEL_TRACES_SAMPLER`, `OTEL_TRACES_SAMPLER_ARG`. The SDK reads
+//! `OTEL_EXPORTER_OTLP_[TRACES_]HEADERS`, `..._TIMEOUT`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME` and
+//! `OTEL_RESOURCE_ATTRIBUTES` itself.
+//!
+//! The configuration file wins: where it has `[telemetry.traces]`, only `OTEL_SDK_DISABLED` is looked at, and the variables
+//! for the endpoint when that table has none.
+
+use super::{Config, ExportError, Protocol};
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+const TRACES_PROTOCOL: &str = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL";
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+
+impl Config {
+    /// What holds: `file` when there is one, else what the environment says, else nothing is exported.
+    ///
+    /// `variable` gives a variable's value; an empty one counts as absent (OpenTelemetry's rule).
+    pub fn resolve(
+        file: Option<Self>,
+        variable: impl Fn(&'static str) -> Option<String>,
+    ) -> Result<Option<Self>, ExportError> {
+        let variable = |name| variable(name).filter(|value| !value.is_empty());
+        if variable("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true")) {
+            return Ok(None);
+        }
+        if file.is_some() {
+            return Ok(file);
+        }
+        if variable("OTEL_TRACES_EXPORTER").is_some_and(|value| value == "none") {
+            return Ok(None);
+        }
+        let protocol = protocol(&variable)?;
+        let Some(endpoint) = endpoint(protocol, variable)? else {
+            return Ok(None);
+        };
+        Ok(Some(Self { endpoint, protocol, sample_ratio: ratio(&variable)? }))
+    }
+}
+
+/// The base URL that the environment names, if it does. Over HTTP, the variable for traces names the whole URL, path
+/// included.
+pub fn endpoint(
+    protocol: Protocol,
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<String>, ExportError> {
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    match (variable(TRACES_ENDPOINT), protocol) {
+        (None, _) => Ok(variable(ENDPOINT)),
+        (Some(url), Protocol::Grpc) => Ok(Some(url)),
+        (Some(url), Protocol::HttpProtobuf) => match url.strip_suffix("/v1/traces") {
+            Some(base) => Ok(Some(base.to_owned())),
+            None => Err(ExportError::Variable { name: TRACES_ENDPOINT, problem: "must end with /v1/traces".into() }),
+        },
+    }
+}
+
+fn protocol(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Protocol, ExportError> {
+    let name = if variable(TRACES_PROTOCOL).is_some() { TRACES_PROTOCOL } else { PROTOCOL };
+    match variable(name).as_deref() {
+        None | Some("http/protobuf") => Ok(Protocol::HttpProtobuf),
+        Some("grpc") => Ok(Protocol::Grpc),
+        Some(other) => {
+            Err(ExportError::Variable { name, problem: format!("{other:?} is neither \"http/protobuf\" nor \"grpc\"") })
+        }
+    }
+}
+
+/// The parent's decision is never followed (see `telemetry::trace`), so the `parentbased_` samplers are their roots.
+fn ratio(variable: &impl Fn(&'static str) -> Option<String>) -> Result<f64, ExportError> {
+    let sampler = variable(SAMPLER);
+    match sampler.as_deref().map(|sampler| sampler.strip_prefix("parentbased_").unwrap_or(sampler)) {
+        None | Some("always_on") => Ok(1.0),
+        Some("always_off") => Ok(0.0),
+        Some("traceidratio") => match variable(SAMPLER_ARG).map(|arg| arg.parse::<f64>()) {
+            None => Ok(1.0),
+            Some(Ok(ratio)) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+            Some(_) => Err(ExportError::Variable { name: SAMPLER_ARG, problem: "not a ratio from 0.0 to 1.0".into() }),
+        },
+        Some(other) => Err(ExportError::Variable { name: SAMPLER, problem: format!("sampler {other:?} is not known") }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, ExportError, Protocol};
+
+    fn resolve(file: Option<Config>, variables: &[(&str, &str)]) -> Result<Option<Config>, ExportError> {
+        Config::resolve(file, |name| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    fn file() -> Config {
+        Config { endpoint: "http://file:4318".into(), protocol: Protocol::HttpProtobuf, sample_ratio: 0.5 }
+    }
+
+    #[test]
+    fn the_file_wins_over_the_environment_but_not_over_disabled() {
+        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318"), ("OTEL_TRACES_SAMPLER", "always_off")];
+        assert_eq!(resolve(Some(file()), &variables).expect("valid"), Some(file()));
+        assert_eq!(resolve(Some(file()), &[("OTEL_SDK_DISABLED", "TRUE")]).expect("valid"), None);
+        assert_eq!(resolve(Some(file()), &[("OTEL_SDK_DISABLED", "1")]).expect("valid"), Some(file()));
+    }
+
+    #[test]
+    fn the_environment_alone_is_enough() {
+        assert_eq!(resolve(None, &[]).expect("valid"), None);
+        assert_eq!(resolve(None, &[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]).expect("valid"), None);
+        let config = resolve(
+            None,
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://general:4317"),
+                ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://traces:4318/v1/traces"),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+                ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf"),
+                ("OTEL_TRACES_SAMPLER", "parentbased_traceidratio"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+            ],
+        );
+        let expected =
+            Config { endpoint: "http://traces:4318".into(), protocol: Protocol::HttpProtobuf, sample_ratio: 0.25 };
+        assert_eq!(config.expect("valid"), Some(expected));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_used_is_named() {
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318");
+        for (name, value) in
+            [("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"), ("OTEL_TRACES_SAMPLER", "jaeger_remote")]
+        {
+            let error = resolve(None, &[endpoint, (name, value)]).expect_err("unusable").to_string();
+            assert!(error.contains(name) && error.contains(value), "{error}");
+        }
+        let sampler = ("OTEL_TRACES_SAMPLER", "traceidratio");
+        let error = resolve(None, &[endpoint, sampler, ("OTEL_TRACES_SAMPLER_ARG", "2")]).expect_err("unusable");
+        assert!(error.to_string().contains("OTEL_TRACES_SAMPLER_ARG"));
+    }
+}

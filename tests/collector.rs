@@ -1,0 +1,302 @@
+//! What a real OTLP/HTTP collector gets, and what a broken one does to us: nothing.
+
+use std::env;
+use std::process::Command;
+use std::sync::mpsc::channel;
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
+use opentelemetry_proto::tonic::trace::v1::{Span as Exported, Status};
+use ringside::control::export::{Config, Export, ExportError, Protocol, Taps};
+use ringside::peer::Peer;
+use ringside::rule::Rule;
+use ringside::telemetry::end::{By, End, Why};
+use ringside::telemetry::reason::Reason;
+use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome};
+use ringside::telemetry::report::{self, Reporter};
+use ringside::telemetry::trace::{Ids, Remote, Sampler, Span};
+
+use collector::{Collector, Manner, attribute};
+
+#[path = "support/collector.rs"]
+mod collector;
+
+/// What this build speaks.
+const PROTOCOLS: &[Protocol] =
+    if cfg!(feature = "otlp-grpc") { &[Protocol::HttpProtobuf, Protocol::Grpc] } else { &[Protocol::HttpProtobuf] };
+
+/// Longer than any shutdown that does not hang.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+fn config(endpoint: &str) -> Config {
+    Config { endpoint: endpoint.to_owned(), protocol: Protocol::HttpProtobuf, sample_ratio: 1.0 }
+}
+
+fn start(endpoint: &str) -> (Reporter, Export) {
+    start_with(config(endpoint))
+}
+
+fn start_with(config: Config) -> (Reporter, Export) {
+    let (reporter, events) = report::channel();
+    let export = Export::start(Some(config), Some("under-test"), events, Taps::default()).expect("start");
+    (reporter, export)
+}
+
+fn client() -> Peer {
+    Peer::new(([192, 0, 2, 7], 50_123).into())
+}
+
+fn handshake(span: Span, outcome: Outcome) -> Event {
+    Event::Handshake(Box::new(Handshake {
+        id: ConnectionId(1),
+        client: client(),
+        span,
+        started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
+        took: Duration::from_millis(3),
+        tls_took: None,
+        app_took: None,
+        tls: None,
+        subject: Some("alice".into()),
+        protocol: None,
+        outcome,
+        detail: None,
+    }))
+}
+
+fn connection(handshake: Span, span: Span) -> Event {
+    Event::Connection(Box::new(Connection {
+        id: ConnectionId(1),
+        client: client(),
+        span,
+        handshake,
+        started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001),
+        took: Duration::from_secs(60),
+        subject: Some("alice".into()),
+        protocol: Some("chat.v1".into()),
+        from_client: Counts { frames: 5, messages: 3, bytes: 700 },
+        from_app: Counts { frames: 9, messages: 8, bytes: 1400 },
+        end: End {
+            by: By::App,
+            why: Why::Violation(Rule::AppMasked),
+            code_sent: Some(1001),
+            code_received: Some(1000),
+        },
+    }))
+}
+
+fn root(ids: &mut Ids) -> Span {
+    Span::handshake(None, Sampler::ratio(1.0), ids)
+}
+
+fn status(span: &Exported) -> StatusCode {
+    span.status.as_ref().map_or(StatusCode::Unset, Status::code)
+}
+
+/// Reports `n` handshakes, as fast as a worker could.
+fn report_many(reporter: &Reporter, n: u64) {
+    let mut ids = Ids::from_seed(n);
+    for _ in 0..n {
+        reporter.report(handshake(root(&mut ids), Outcome::Opened));
+    }
+}
+
+/// Shuts down within `within` and no longer; returns whether that was enough.
+fn shutdown(export: Export, within: Duration) -> bool {
+    let began = Instant::now();
+    let done = export.shutdown(within);
+    assert!(began.elapsed() < within + Duration::from_secs(1), "{:?}", began.elapsed());
+    done
+}
+
+#[test]
+fn an_opened_connection_is_two_spans_of_the_clients_trace() {
+    let collector = Collector::start(Manner::Takes);
+    let (reporter, export) = start(&collector.endpoint);
+    let mut ids = Ids::from_seed(1);
+    let remote = Remote::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+    let upper = Span::handshake(remote, Sampler::ratio(1.0), &mut ids);
+    let lower = upper.child(&mut ids);
+    reporter.report(handshake(upper, Outcome::Opened));
+    reporter.report(connection(upper, lower));
+    let counts = export.counts();
+    assert!(shutdown(export, PATIENCE));
+    assert_eq!((counts.exported(), counts.dropped()), (2, 0));
+
+    let received = collector.next().expect("a request");
+    assert_eq!(received.head[0], "POST /v1/traces HTTP/1.1");
+    assert!(received.head.contains(&"content-type: application/x-protobuf".to_owned()), "{:?}", received.head);
+    let [resource] = received.spans.as_slice() else { panic!("one resource: {:?}", received.spans) };
+    let of = &resource.resource.as_ref().expect("a resource").attributes;
+    assert_eq!(attribute(of, "service.name"), "under-test");
+    let scope = resource.scope_spans[0].scope.as_ref().expect("a scope");
+    assert_eq!((scope.name.as_str(), scope.version.as_str()), ("ringside", env!("CARGO_PKG_VERSION")));
+
+    let [first, second] = resource.scope_spans[0].spans.as_slice() else { panic!("two spans: {resource:?}") };
+    assert_eq!((first.name.as_str(), first.kind()), ("GET", SpanKind::Server));
+    assert_eq!((&first.trace_id[..], &first.span_id[..]), (&upper.trace.0[..], &upper.id.0[..]));
+    assert_eq!(first.parent_span_id, remote.expect("valid").span.0);
+    assert_eq!(first.start_time_unix_nano, 1_700_000_000_000_000_000);
+    assert_eq!(first.end_time_unix_nano - first.start_time_unix_nano, 3_000_000);
+    assert_eq!(attribute(&first.attributes, "http.response.status_code"), "101");
+    assert_eq!(attribute(&first.attributes, "ringside.subject.present"), "true");
+    assert_eq!(status(first), StatusCode::Unset);
+
+    assert_eq!((second.name.as_str(), second.kind()), ("websocket", SpanKind::Internal));
+    assert_eq!((&second.trace_id[..], &second.parent_span_id[..]), (&upper.trace.0[..], &upper.id.0[..]));
+    assert_eq!(second.links[0].span_id, upper.id.0);
+    for (key, value) in [
+        ("websocket.from_client.frames", "5"),
+        ("websocket.from_client.messages", "3"),
+        ("websocket.from_client.bytes", "700"),
+        ("websocket.from_app.frames", "9"),
+        ("websocket.from_app.messages", "8"),
+        ("websocket.from_app.bytes", "1400"),
+        ("websocket.close.code_sent", "1001"),
+        ("websocket.close.code_received", "1000"),
+        ("websocket.subprotocol", "chat.v1"),
+        ("ringside.end.by", "app"),
+        ("ringside.end.why", "violation"),
+        ("ringside.end.rule", "app_masked"),
+    ] {
+        assert_eq!(attribute(&second.attributes, key), value, "{key}");
+    }
+    assert_eq!(status(second), StatusCode::Error);
+}
+
+#[test]
+fn a_refusal_says_why_and_only_sampled_traces_are_sent() {
+    let collector = Collector::start(Manner::Takes);
+    let (reporter, export) = start(&collector.endpoint);
+    let mut ids = Ids::from_seed(2);
+    let unsampled = Span::handshake(None, Sampler::ratio(0.0), &mut ids);
+    reporter.report(handshake(unsampled, Outcome::Opened));
+    for (reason, status) in [(Reason::TokenExpired, 401), (Reason::AppTimeout, 504)] {
+        reporter.report(handshake(root(&mut ids), Outcome::Refused { reason, status: Some(status) }));
+    }
+    assert!(shutdown(export, PATIENCE));
+
+    let spans = collector.spans();
+    let [client_fault, app_fault] = spans.as_slice() else { panic!("two spans: {spans:?}") };
+    assert_eq!(attribute(&client_fault.attributes, "ringside.reason"), "token_expired");
+    assert_eq!(attribute(&client_fault.attributes, "http.response.status_code"), "401");
+    assert_eq!(attribute(&client_fault.attributes, "error.type"), "");
+    assert_eq!(status(client_fault), StatusCode::Unset);
+    assert_eq!(attribute(&app_fault.attributes, "error.type"), "app_timeout");
+    assert_eq!(status(app_fault), StatusCode::Error);
+}
+
+#[test]
+fn an_absent_collector_costs_the_spans_and_nothing_else() {
+    for &protocol in PROTOCOLS {
+        let (reporter, export) = start_with(Config { protocol, ..config(&Collector::absent()) });
+        report_many(&reporter, 100);
+        let counts = export.counts();
+        shutdown(export, PATIENCE);
+        assert_eq!((counts.exported(), counts.dropped() + reporter.dropped()), (0, 100), "{protocol:?}");
+    }
+}
+
+#[test]
+fn a_collector_that_hangs_holds_nobody_up_and_memory_is_bounded() {
+    for &protocol in PROTOCOLS {
+        let collector = Collector::start(Manner::Hangs);
+        let (reporter, export) = start_with(Config { protocol, ..config(&collector.endpoint) });
+        let counts = export.counts();
+        // More than the event queue, the span queue and a batch in flight can hold.
+        let began = Instant::now();
+        report_many(&reporter, 20_000);
+        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
+        assert!(!shutdown(export, Duration::from_secs(1)), "{protocol:?}");
+        assert_eq!(counts.exported(), 0);
+        assert_eq!(counts.dropped() + reporter.dropped(), 20_000, "every span is accounted for, {protocol:?}");
+    }
+}
+
+#[test]
+fn a_busy_collector_is_asked_again() {
+    let collector = Collector::start(Manner::BusyUntil(3));
+    let (reporter, export) = start(&collector.endpoint);
+    report_many(&reporter, 10);
+    let counts = export.counts();
+    assert!(shutdown(export, PATIENCE));
+    assert_eq!((collector.spans().len(), counts.exported(), counts.dropped()), (10, 10, 0));
+}
+
+#[test]
+fn a_collector_that_stays_busy_is_given_up() {
+    let collector = Collector::start(Manner::BusyUntil(usize::MAX));
+    let (reporter, export) = start(&collector.endpoint);
+    report_many(&reporter, 10);
+    let counts = export.counts();
+    shutdown(export, PATIENCE);
+    assert_eq!((counts.exported(), counts.dropped()), (0, 10));
+}
+
+#[test]
+fn without_a_collector_taps_still_see_everything() {
+    let (reporter, events) = report::channel();
+    let ((to_events, tapped_events), (to_spans, tapped_spans)) = (channel(), channel());
+    let taps = Taps {
+        events: Some(Box::new(move |event: &Event| drop(to_events.send(event.clone())))),
+        spans: Some(Box::new(move |span| drop(to_spans.send(span.name.to_string())))),
+    };
+    let export = Export::start(None, None, events, taps).expect("start");
+    let mut ids = Ids::from_seed(3);
+    let upper = root(&mut ids);
+    reporter.report(handshake(upper, Outcome::Opened));
+    reporter.report(handshake(Span::handshake(None, Sampler::ratio(0.0), &mut ids), Outcome::Opened));
+    reporter.report(connection(upper, upper.child(&mut ids)));
+    assert!(shutdown(export, PATIENCE));
+    assert_eq!(tapped_events.iter().count(), 3);
+    assert_eq!(tapped_spans.iter().collect::<Vec<_>>(), ["GET", "websocket"]);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused_at_the_start() {
+    let start = |config| Export::start(Some(config), None, report::channel().1, Taps::default());
+    let scheme = start(config("ftp://collector:4318")).expect_err("no HTTP");
+    assert!(matches!(scheme, ExportError::Scheme(_)), "{scheme}");
+    assert!(start(config("http://not a url")).is_err());
+    if cfg!(not(feature = "otlp-grpc")) {
+        let grpc = start(Config { protocol: Protocol::Grpc, ..config("http://127.0.0.1:4317") }).expect_err("no gRPC");
+        assert!(matches!(grpc, ExportError::GrpcNotBuilt), "{grpc}");
+    }
+}
+
+/// A process of its own has an environment of its own: this test starts the one below.
+#[test]
+fn the_opentelemetry_environment_is_honoured() {
+    let collector = Collector::start(Manner::Takes);
+    let this = env::current_exe().expect("path");
+    let child = Command::new(this)
+        .args(["--exact", "in_the_environment_given", "--ignored"])
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint)
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=blue,x-key=a%20b")
+        .env("OTEL_SERVICE_NAME", "from-environment")
+        .env("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=pod-7,service.name=overruled")
+        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
+        .output()
+        .expect("child");
+    assert!(child.status.success(), "{child:?}");
+    let received = collector.next().expect("a request");
+    assert!(received.head.contains(&"x-tenant: blue".to_owned()), "{:?}", received.head);
+    assert!(received.head.contains(&"x-key: a b".to_owned()), "{:?}", received.head);
+    let of = &received.spans[0].resource.as_ref().expect("a resource").attributes;
+    assert_eq!(attribute(of, "service.name"), "from-environment");
+    assert_eq!(attribute(of, "k8s.pod.name"), "pod-7");
+    assert_eq!(received.spans[0].scope_spans[0].spans.len(), 2, "the batch size");
+    assert_eq!(collector.spans().len(), 1);
+}
+
+#[test]
+#[ignore = "started by the_opentelemetry_environment_is_honoured"]
+fn in_the_environment_given() {
+    let config = Config::resolve(None, |name| env::var(name).ok()).expect("valid");
+    let (reporter, events) = report::channel();
+    let export = Export::start(config, None, events, Taps::default()).expect("start");
+    report_many(&reporter, 3);
+    let counts = export.counts();
+    assert!(shutdown(export, PATIENCE));
+    assert_eq!((counts.exported(), counts.dropped()), (3, 0));
+}
