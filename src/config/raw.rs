@@ -1,0 +1,307 @@
+//! What may be written in the file: every key optional, unknown keys refused, nothing interpreted further.
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::bytesize::ByteSize;
+use crate::control::{export, log};
+use crate::ring::engine::Choice;
+
+/// The whole file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Raw {
+    pub(super) listen: Listen,
+    pub(super) tls: Option<Tls>,
+    pub(super) app: App,
+    pub(super) auth: Auth,
+    pub(super) access: Access,
+    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
+    pub(super) telemetry: Telemetry,
+    pub(super) admin: Option<Admin>,
+    pub(super) log: Log,
+    pub(super) runtime: Runtime,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Listen {
+    pub(super) address: String,
+    pub(super) connections: Option<NonZeroUsize>,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { address: "0.0.0.0:8443".into(), connections: None }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) client_ca: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct App {
+    pub(super) address: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Auth {
+    pub(super) jwt: Option<Jwt>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Jwt {
+    pub(super) keys: Option<PathBuf>,
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) algorithms: Vec<String>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) issuer: Vec<String>,
+    #[serde(deserialize_with = "one_or_many")]
+    pub(super) audience: Vec<String>,
+    #[serde(deserialize_with = "duration")]
+    pub(super) leeway: Duration,
+    pub(super) from: Vec<String>,
+    pub(super) forward: bool,
+    pub(super) subject_header: String,
+    pub(super) claims_to_headers: BTreeMap<String, String>,
+}
+
+impl Default for Jwt {
+    fn default() -> Self {
+        Self {
+            keys: None,
+            secret_file: None,
+            algorithms: ["RS256", "ES256", "EdDSA"].map(String::from).into(),
+            issuer: Vec::new(),
+            audience: Vec::new(),
+            leeway: Duration::from_secs(30),
+            from: ["header", "subprotocol"].map(String::from).into(),
+            forward: false,
+            subject_header: "x-ringside-subject".into(),
+            claims_to_headers: BTreeMap::new(),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Access {
+    pub(super) origins: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) head: ByteSize,
+    pub(super) head_fields: NonZeroUsize,
+    pub(super) token: ByteSize,
+    pub(super) early: ByteSize,
+    pub(super) message: ByteSize,
+    pub(super) fragments: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        const FIELDS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
+        const FRAGMENTS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
+        Self {
+            head: ByteSize::kib(16),
+            head_fields: FIELDS,
+            token: ByteSize::kib(8),
+            early: ByteSize::kib(16),
+            message: ByteSize::mib(16),
+            fragments: FRAGMENTS,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Timeouts {
+    #[serde(deserialize_with = "duration")]
+    pub(super) opening: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(super) tls: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(super) app: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(super) closing: Duration,
+    #[serde(deserialize_with = "duration")]
+    pub(super) write_stall: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            opening: Duration::from_secs(10),
+            tls: Duration::from_secs(5),
+            app: Duration::from_secs(5),
+            closing: Duration::from_secs(5),
+            write_stall: Duration::from_secs(30),
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Telemetry {
+    pub(super) service_name: Option<String>,
+    pub(super) traces: Option<Traces>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Traces {
+    pub(super) endpoint: Option<String>,
+    pub(super) protocol: Protocol,
+    pub(super) sample_ratio: f64,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self { endpoint: None, protocol: Protocol::HttpProtobuf, sample_ratio: 1.0 }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(super) enum Protocol {
+    #[serde(rename = "http/protobuf")]
+    HttpProtobuf,
+    #[serde(rename = "grpc")]
+    Grpc,
+}
+
+impl From<Protocol> for export::Protocol {
+    fn from(raw: Protocol) -> Self {
+        match raw {
+            Protocol::HttpProtobuf => Self::HttpProtobuf,
+            Protocol::Grpc => Self::Grpc,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) address: String,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self { address: "127.0.0.1:9901".into() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) format: Format,
+    pub(super) filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { format: Format::Text, filter: "info".into() }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
+impl From<Format> for log::Format {
+    fn from(raw: Format) -> Self {
+        match raw {
+            Format::Text => Self::Text,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Runtime {
+    pub(super) engine: Engine,
+    pub(super) workers: Option<NonZeroUsize>,
+    pub(super) buffers: ByteSize,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { engine: Engine::Auto, workers: None, buffers: ByteSize::mib(64) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Engine {
+    Auto,
+    IoUring,
+    Epoll,
+}
+
+impl From<Engine> for Choice {
+    fn from(raw: Engine) -> Self {
+        match raw {
+            Engine::Auto => Self::Auto,
+            Engine::IoUring => Self::IoUring,
+            Engine::Epoll => Self::Epoll,
+        }
+    }
+}
+
+/// A text such as "30s".
+fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(from)?;
+    humantime::parse_duration(&text).map_err(|error| de::Error::custom(format_args!("not a duration: {error}")))
+}
+
+/// One text, or a list of them.
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "neither a text nor a list of texts")]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Raw;
+    use crate::config::keys;
+
+    #[test]
+    fn has_the_keys_of_the_table() {
+        let tables: BTreeSet<_> = keys::KEYS.iter().map(keys::Key::table).chain(["", "auth"]).collect();
+        for table in tables {
+            let header = if table.is_empty() { String::new() } else { format!("[{table}]\n") };
+            let error = toml::from_str::<Raw>(&format!("{header}zebra = 1\n")).unwrap_err();
+            // "unknown field `zebra`, expected one of `a`, `b`"
+            let names: BTreeSet<_> = error.message().split('`').skip(3).step_by(2).collect();
+            assert_eq!(names, keys::names_in(table).into_iter().collect(), "[{table}]: {error}");
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! From what was written to the `Config` of each module, with all that cannot be meant told at once.
+//!
+//! A value that makes no sense is replaced by a stand-in after its problem was noted, so that the rest is looked at too.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::findings::Findings;
+use super::{Config, address, auth, keys, raw};
+use crate::bytesize::ByteSize;
+use crate::control::{admin, export, log};
+use crate::ring::engine::Choice;
+use crate::upstream::Address;
+use crate::{opening, relay, session, tls, upstream, worker};
+
+/// Longer is a slip, and far below what the arithmetic of `Instant` can hold.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The configuration that `raw` means; of use only when `findings` has no problems.
+pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> Config {
+    limits(&raw.limits, findings);
+    let listen = listen("listen.address", &raw.listen.address, findings);
+    let app = app(raw.app, base, findings);
+    timeouts(&raw.timeouts, raw.tls.is_some(), findings);
+    let admin =
+        raw.admin.map(|admin| admin::Config { address: self::listen("admin.address", &admin.address, findings) });
+    neighbours(listen, admin.as_ref(), &app, findings);
+    let (jwt, policy) = auth::resolve(raw.auth.jwt, &raw.access, raw.limits.token, base, findings);
+    Config {
+        worker: worker(&raw.listen, &raw.runtime, listen, findings),
+        tls: tls(raw.tls, base, findings),
+        opening: opening::Config {
+            deadline: raw.timeouts.opening,
+            tls: raw.timeouts.tls,
+            head: raw.limits.head,
+            fields: raw.limits.head_fields.get(),
+            early: raw.limits.early,
+        },
+        jwt,
+        policy,
+        upstream: upstream::Config { address: app, timeout: raw.timeouts.app },
+        session: session::Config {
+            message: raw.limits.message,
+            fragments: raw.limits.fragments.get(),
+            closing: raw.timeouts.closing,
+        },
+        relay: relay::Config { write_stall: raw.timeouts.write_stall, closing: raw.timeouts.closing },
+        traces: raw.telemetry.traces.map(|traces| self::traces(traces, env, findings)),
+        service_name: service_name(raw.telemetry.service_name, findings),
+        admin,
+        log: log(raw.log, findings),
+    }
+}
+
+fn listen(key: &'static str, text: &str, findings: &mut Findings<'_>) -> SocketAddr {
+    text.parse().unwrap_or_else(|_| {
+        findings.wrong(key, "not an IP address and a port", format!("write {}", keys::Kind::Listen.form()));
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+    })
+}
+
+fn app(raw: raw::App, base: &Path, findings: &mut Findings<'_>) -> Address {
+    let help = format!("say in [app] where the app listens: write {}", keys::Kind::App.form());
+    let Some(text) = findings.required("app.address", raw.address, help) else { return address::stand_in() };
+    address::app(&text, base).unwrap_or_else(|(what, help)| {
+        findings.wrong("app.address", what, help);
+        address::stand_in()
+    })
+}
+
+fn tls(raw: Option<raw::Tls>, base: &Path, findings: &mut Findings<'_>) -> Option<tls::Config> {
+    let Some(raw) = raw else {
+        let help = "add [tls] with certificate and key, unless TLS ends in front of Ringside";
+        findings.unwise("tls", "no TLS: clients connect with ws://, readable for anybody on the way", help);
+        return None;
+    };
+    let certificate = findings.required("tls.certificate", raw.certificate, "name the PEM certificate chain");
+    let key = findings.required("tls.key", raw.key, "name the PEM private key of the certificate");
+    Some(tls::Config {
+        certificate: findings.file("tls.certificate", certificate, base).unwrap_or_default(),
+        key: findings.file("tls.key", key, base).unwrap_or_default(),
+        client_ca: findings.file("tls.client_ca", raw.client_ca, base),
+    })
+}
+
+fn worker(
+    listen: &raw::Listen,
+    runtime: &raw::Runtime,
+    address: SocketAddr,
+    findings: &mut Findings<'_>,
+) -> worker::Config {
+    const MOST: usize = 1024;
+    if runtime.workers.is_some_and(|workers| workers.get() > MOST) {
+        findings.wrong("runtime.workers", "more than 1024", "write at most one per core, or remove the key");
+    }
+    at_least("runtime.buffers", runtime.buffers, ByteSize::mib(1), findings);
+    worker::Config {
+        listen: address,
+        connections: listen.connections,
+        workers: runtime.workers,
+        engine: runtime.engine.into(),
+        buffers: runtime.buffers,
+    }
+}
+
+fn limits(limits: &raw::Limits, findings: &mut Findings<'_>) {
+    const LARGEST_HEAD: ByteSize = ByteSize::mib(1);
+    const MOST_FIELDS: usize = 1000;
+    at_least("limits.head", limits.head, ByteSize::kib(1), findings);
+    if limits.head > LARGEST_HEAD {
+        findings.wrong(
+            "limits.head",
+            format!("more than {LARGEST_HEAD}"),
+            "every opening connection may hold that much",
+        );
+    }
+    if limits.head_fields.get() > MOST_FIELDS {
+        findings.wrong(
+            "limits.head_fields",
+            format!("more than {MOST_FIELDS}"),
+            format!("write at most {MOST_FIELDS}"),
+        );
+    }
+    at_least("limits.token", limits.token, ByteSize::bytes(1), findings);
+    at_least("limits.message", limits.message, ByteSize::bytes(1), findings);
+}
+
+fn at_least(key: &str, size: ByteSize, least: ByteSize, findings: &mut Findings<'_>) {
+    if size < least {
+        findings.wrong(key, format!("less than {least}"), format!("write at least \"{least}\""));
+    }
+}
+
+fn timeouts(timeouts: &raw::Timeouts, tls: bool, findings: &mut Findings<'_>) {
+    let all = [
+        ("timeouts.opening", timeouts.opening),
+        ("timeouts.tls", timeouts.tls),
+        ("timeouts.app", timeouts.app),
+        ("timeouts.closing", timeouts.closing),
+        ("timeouts.write_stall", timeouts.write_stall),
+    ];
+    for (key, timeout) in all {
+        if timeout.is_zero() {
+            findings.wrong(key, "zero: nothing could be done in time", "write at least \"1ms\"");
+        } else if timeout > LONGEST {
+            findings.wrong(key, "longer than a day", "write at most \"24h\"");
+        }
+    }
+    // The whole bounds its parts in any case: a default that reaches beyond it is not worth a word.
+    let within = [("timeouts.tls", timeouts.tls, tls), ("timeouts.app", timeouts.app, true)];
+    for (key, timeout, used) in within {
+        if used && timeout > timeouts.opening && findings.is_written(key) {
+            let opening = humantime::format_duration(timeouts.opening);
+            let help = format!("write at most \"{opening}\", or raise timeouts.opening");
+            findings.wrong(key, format!("longer than timeouts.opening ({opening}), of which it is a part"), help);
+        }
+    }
+}
+
+/// No two of ours may listen in the same place, and we may not be our own app.
+fn neighbours(listen: SocketAddr, admin: Option<&admin::Config>, app: &Address, findings: &mut Findings<'_>) {
+    if admin.is_some_and(|admin| address::collide(admin.address, listen)) {
+        let what = format!("the same as listen.address ({listen})");
+        findings.wrong("admin.address", what, "give the admin endpoint a port of its own");
+    }
+    if let Address::Tcp(addresses) = app
+        && addresses.iter().any(|app| address::reaches(*app, listen))
+    {
+        let what = format!("reaches listen.address ({listen}): Ringside would front itself");
+        findings.wrong("app.address", what, "write the address of the app");
+    }
+}
+
+fn traces(raw: raw::Traces, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> export::Config {
+    const KEY: &str = "telemetry.traces.endpoint";
+    let help = format!("write {}, or remove [telemetry.traces]", keys::Kind::Url.form());
+    if !(0.0..=1.0).contains(&raw.sample_ratio) {
+        let help = format!("write {}", keys::Kind::Ratio.form());
+        findings.wrong("telemetry.traces.sample_ratio", "not between 0 and 1", help);
+    }
+    let protocol = raw.protocol.into();
+    let variable = |name: &str| env.iter().find(|(known, _)| known == name)?.1.to_str().map(String::from);
+    let inherited = || export::endpoint(protocol, variable);
+    let endpoint = match raw.endpoint.map_or_else(inherited, |url| Ok(Some(url))) {
+        Ok(endpoint) => findings.required(KEY, endpoint, help.clone()).unwrap_or_default(),
+        Err(error) => {
+            findings.wrong(KEY, error.to_string(), "mend the variable, or write the endpoint here");
+            String::new()
+        }
+    };
+    if !endpoint.is_empty() && !is_base_url(&endpoint) {
+        findings.wrong(
+            KEY,
+            format!("{endpoint:?} is not a base URL: a scheme, a host, perhaps a port and a path"),
+            help,
+        );
+    }
+    export::Config { endpoint, protocol, sample_ratio: raw.sample_ratio }
+}
+
+fn is_base_url(url: &str) -> bool {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    let visible = url.bytes().all(|b| b.is_ascii_graphic());
+    visible
+        && rest.is_some_and(|rest| !rest.starts_with(['/', ':']) && !rest.is_empty() && !rest.contains(['?', '#', '@']))
+}
+
+fn service_name(name: Option<String>, findings: &mut Findings<'_>) -> Option<String> {
+    if name.as_deref().is_some_and(|name| name.trim().is_empty()) {
+        findings.wrong("telemetry.service_name", "is empty", "write a name, or remove the key");
+    }
+    name
+}
+
+fn log(raw: raw::Log, findings: &mut Findings<'_>) -> log::Config {
+    if let Err(error) = EnvFilter::try_new(&raw.filter) {
+        let help = "write a level (error, warn, info, debug, trace), or module=level, separated by commas";
+        findings.wrong("log.filter", format!("not a filter: {error}"), help);
+    }
+    log::Config { format: raw.format.into(), filter: raw.filter }
+}
+
+/// The engine as it is written in a configuration.
+pub(super) const fn show(engine: Choice) -> &'static str {
+    match engine {
+        Choice::Auto => "auto",
+        Choice::IoUring => "io_uring",
+        Choice::Epoll => "epoll",
+    }
+}
