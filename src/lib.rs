@@ -61,6 +61,8 @@
 //! UTF-8 checking, keepalive, expiry on the live socket, rate limits and the timed drain belong to the session and are
 //! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
 
+// Rank 7.
+pub mod app;
 // Rank 6.
 pub mod config;
 // Rank 5.

@@ -1,0 +1,183 @@
+//! What the command line may say.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::jwt::algorithm::Algorithm;
+
+const OVERVIEW: &str = "\
+A sidecar in front of one WebSocket app: takes wss:// from clients, checks their tokens, relays frames to the app.
+
+  ringside demo                       see it work; needs nothing
+  ringside check --config FILE        everything that is wrong with a file, at once
+  ringside run --config FILE          the proxy";
+
+const AFTER: &str = "\
+Environment:
+  RINGSIDE_CONFIG           the configuration file, when --config is not given
+  RINGSIDE_<TABLE>_<KEY>    overrides a key of the file: RINGSIDE_LISTEN_ADDRESS=127.0.0.1:8443
+
+Exit codes:
+  0  done; of `run`: ended by SIGTERM or Ctrl-C
+  1  the configuration is wrong, or something failed; the reason is on standard error
+  2  the command line is wrong";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(name = "ringside", version, about = OVERVIEW, after_help = AFTER, arg_required_else_help = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy until SIGTERM or Ctrl-C
+    Run(Configured),
+    /// Tell everything that is wrong with a configuration; exit 0 when nothing is
+    Check(Configured),
+    /// Mint a token for development, or make the key for it
+    Token(Box<Token>),
+    /// Show the whole story with a certificate, a key and an app made up on the spot
+    Demo(Demo),
+}
+
+/// Which configuration.
+#[derive(Args, Clone, Debug)]
+pub struct Configured {
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        help = "The configuration [default: $RINGSIDE_CONFIG, else ./ringside.toml]"
+    )]
+    config: Option<PathBuf>,
+}
+
+impl Configured {
+    /// The configuration file: the one named here, else the one that `RINGSIDE_CONFIG` (its value is the argument)
+    /// names, else `ringside.toml`.
+    pub fn file(&self, variable: Option<OsString>) -> PathBuf {
+        let variable = variable.filter(|name| !name.is_empty()).map(PathBuf::from);
+        self.config.clone().or(variable).unwrap_or_else(|| "ringside.toml".into())
+    }
+}
+
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  ringside token --generate .
+      writes private.pem and jwks.json; put keys = \"jwks.json\" into [auth.jwt]
+  ringside token --key private.pem --aud chat --sub ann --claim tenant=acme
+      prints a token for an hour
+  TOKEN=$(ringside token --key private.pem --aud chat)
+      for the header Authorization: Bearer $TOKEN of a client";
+
+/// The token to mint, or the key to make.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = TOKEN_EXAMPLES)]
+pub struct Token {
+    /// Private key as PEM (PKCS #8); with an HS algorithm, the file with the secret
+    #[arg(long, value_name = "FILE", required_unless_present = "generate")]
+    pub key: Option<PathBuf>,
+    /// Signature algorithm, such as PS256 or HS256 [default: the usual one of the key's type]
+    #[arg(long)]
+    pub alg: Option<Algorithm>,
+    /// Key id for the token's header [default: none; then every key of the verifier is tried]
+    #[arg(long)]
+    pub kid: Option<String>,
+    /// Issuer
+    #[arg(long)]
+    pub iss: Option<String>,
+    /// Audience; may be given several times
+    #[arg(long)]
+    pub aud: Vec<String>,
+    /// Subject: who connects
+    #[arg(long, default_value = "developer")]
+    pub sub: String,
+    /// How long the token is good for
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    pub ttl: Duration,
+    /// A further claim; its value is read as JSON, and is a text when it is none
+    #[arg(long = "claim", value_name = "NAME=VALUE", value_parser = claim)]
+    pub claims: Vec<(String, serde_json::Value)>,
+    /// Make an ES256 key instead: DIR/private.pem and DIR/jwks.json; never replaces a file
+    #[arg(long, value_name = "DIR", conflicts_with = "key")]
+    pub generate: Option<PathBuf>,
+}
+
+const DEMO_ENVIRONMENT: &str = "\
+Environment:
+  RINGSIDE_RUNTIME_<KEY>    as for `run`: RINGSIDE_RUNTIME_ENGINE=epoll, RINGSIDE_RUNTIME_WORKERS=1";
+
+/// How to show the demo.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(after_help = DEMO_ENVIRONMENT)]
+pub struct Demo {
+    /// Play every scene with a client of its own, check each outcome, and exit
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// `name=value`, where each name that has an option of its own is left to it.
+fn claim(text: &str) -> Result<(String, serde_json::Value), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as tenant=acme")?;
+    match name {
+        "" => Err("the name before the = is missing".into()),
+        "iss" | "aud" | "sub" => Err(format!("use --{name}")),
+        "exp" | "iat" | "nbf" => Err("set by --ttl".into()),
+        _ => Ok((name.into(), serde_json::from_str(value).unwrap_or_else(|_| value.into()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+    use serde_json::json;
+
+    use super::{Cli, Command, claim};
+
+    fn command(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_command_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_file_comes_from_the_line_then_the_variable() {
+        let Command::Run(named) = command("ringside run --config a.toml").unwrap() else { panic!("not run") };
+        assert_eq!(named.file(Some("b.toml".into())).as_os_str(), "a.toml");
+        let Command::Check(silent) = command("ringside check").unwrap() else { panic!("not check") };
+        assert_eq!(silent.file(Some("b.toml".into())).as_os_str(), "b.toml");
+        assert_eq!(silent.file(Some("".into())).as_os_str(), "ringside.toml");
+        assert_eq!(silent.file(None).as_os_str(), "ringside.toml");
+    }
+
+    #[test]
+    fn a_token_needs_a_key_or_makes_one() {
+        assert!(command("ringside token").is_err());
+        assert!(command("ringside token --generate d --key k").is_err());
+        let line = "ringside token --key k --aud a --aud b --ttl 5m --claim n=3";
+        let Command::Token(token) = command(line).unwrap() else { panic!("not token") };
+        assert_eq!((token.aud.as_slice(), token.ttl.as_secs()), (&["a".to_owned(), "b".to_owned()][..], 300));
+        assert_eq!(token.claims, [("n".into(), json!(3))]);
+        assert!(command("ringside token --key k --alg none").unwrap_err().to_string().contains("unknown algorithm"));
+        assert!(matches!(command("ringside demo --once").unwrap(), Command::Demo(demo) if demo.once));
+    }
+
+    #[test]
+    fn claims_are_json_or_text() {
+        assert_eq!(claim("a={\"b\":[1]}").unwrap().1, json!({"b": [1]}));
+        assert_eq!(claim("a=b=c").unwrap(), ("a".into(), json!("b=c")));
+        assert!(claim("a").is_err() && claim("=a").is_err());
+        assert_eq!(claim("aud=x").unwrap_err(), "use --aud");
+        assert_eq!(claim("exp=1").unwrap_err(), "set by --ttl");
+    }
+}

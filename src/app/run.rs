@@ -1,0 +1,109 @@
+//! `ringside run`: the proxy, until a signal ends it.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::check::tell;
+use super::cli::Configured;
+use super::serve::{Server, StartError};
+use crate::config::{Config, Loaded, Problems, keys};
+use crate::control::admin::{Admin, AdminError, Sources};
+use crate::control::export::Taps;
+use crate::control::log::{self, Guard};
+use crate::control::signals::Signals;
+use crate::lifecycle::ready::Ready;
+use crate::ring::probe::Refused;
+
+/// Why the proxy did not run.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    #[error(transparent)]
+    Log(#[from] log::LogError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    #[error("cannot start the control thread: {0}")]
+    Control(#[from] io::Error),
+}
+
+/// Runs the proxy. 0 when a signal ended it in order.
+pub fn run(args: &Configured) -> ExitCode {
+    let file = args.file(std::env::var_os(keys::FILE));
+    let loaded = match Config::load(&file, std::env::vars_os()) {
+        Ok(loaded) => loaded,
+        Err(Problems(problems)) => return refuse(|stderr| tell("error", &problems, stderr)),
+    };
+    match serve(&loaded) {
+        Ok(code) => code,
+        Err(RunError::Start(StartError::Load(error))) => {
+            let problem = loaded.problem(error.key, error.why.to_string(), error.help());
+            refuse(|stderr| tell("error", &[problem], stderr))
+        }
+        Err(RunError::Start(StartError::Engine(refused))) => refuse(|stderr| explain(&refused, stderr)),
+        Err(error) => refuse(|stderr| writeln!(stderr, "error: {error}")),
+    }
+}
+
+fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError> {
+    let log = log::init(&config.log)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (server, second) = control.block_on(async {
+        let signals = Signals::catch()?;
+        let admin = match &config.admin {
+            Some(admin) => Some(Admin::bind(admin).await?),
+            None => None,
+        };
+        let ready = Ready::default();
+        let starting = ready.block("workers are starting");
+        let server = Server::start(config.clone(), Taps::default())?;
+        drop(starting);
+        if let Some(admin) = admin {
+            tokio::spawn(admin.serve(sources(&server, ready.clone(), &log), server.watch()));
+        }
+        let drain = server.drain();
+        let drained = async {
+            server.watch().triggered().await;
+            let _stopping = ready.block("draining");
+            drain.done().await;
+        };
+        let second = tokio::select! {
+            which = signals.drain(drain) => Some(which),
+            () = drained => None,
+        };
+        Ok::<_, RunError>((server, second))
+    })?;
+    if let Some(which) = second {
+        return Ok(ExitCode::from(which.exit_code()));
+    }
+    server.stop();
+    Ok(ExitCode::SUCCESS)
+}
+
+fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {
+    let drops = log.drops();
+    Sources {
+        workers: server.counters().iter().map(Arc::clone).collect(),
+        ready,
+        process: Box::new(server.process(move || drops.count())),
+    }
+}
+
+/// Why `io_uring` is refused, the likeliest cause first, and what to change.
+fn explain(refused: &Refused, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "error: runtime.engine = \"io_uring\", but this kernel refuses it: {refused}")?;
+    for (rank, cause) in refused.causes().iter().enumerate() {
+        writeln!(out, "  {}. {}\n     help: {}", rank + 1, cause.what, cause.remedy)?;
+    }
+    writeln!(out, "  or set runtime.engine = \"auto\" to fall back on epoll")
+}
+
+fn refuse(write: impl FnOnce(&mut io::StderrLock<'_>) -> io::Result<()>) -> ExitCode {
+    // Nobody reads: the exit code is all that is left to say.
+    let _ = write(&mut io::stderr().lock());
+    ExitCode::FAILURE
+}

@@ -1,0 +1,197 @@
+//! The composition root: a configuration in, a running sidecar out.
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use super::load::{self, LoadError};
+use super::open_files;
+use crate::config::Config;
+use crate::control::export::{Export, ExportError, Taps};
+use crate::lifecycle::drain::{self, Drain, DrainWatch};
+use crate::opening::Snapshot;
+use crate::ring::engine::Engine;
+use crate::ring::listener;
+use crate::ring::probe::Refused;
+use crate::ring::select::{self, Selected, Why};
+use crate::telemetry::counters::Counters;
+use crate::telemetry::names::Process;
+use crate::telemetry::report::{self, Reporter};
+use crate::telemetry::trace::Sampler;
+use crate::worker::{self, Plan};
+
+/// How long the exporter may take to hand over what it still has when this process stops.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// A running sidecar: its workers and its exporter.
+#[derive(Debug)]
+pub struct Server {
+    address: SocketAddr,
+    engine: Engine,
+    why: String,
+    started: SystemTime,
+    counters: Vec<Arc<Counters>>,
+    workers: Vec<JoinHandle<()>>,
+    drain: Drain,
+    reporter: Reporter,
+    export: Export,
+}
+
+/// Why the sidecar does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A file that the configuration names cannot be used.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// `io_uring` was asked for, and the kernel refuses it.
+    #[error("runtime.engine = \"io_uring\": {0}")]
+    Engine(Refused),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The exporter does not start.
+    #[error("telemetry.traces: {0}")]
+    Export(#[from] ExportError),
+    /// A worker does not start.
+    #[error("cannot start a worker: {0}")]
+    Worker(io::Error),
+}
+
+impl Server {
+    /// Starts everything. When it returns, clients are accepted.
+    pub fn start(config: Config, taps: Taps) -> Result<Self, StartError> {
+        let Selected { engine, why } = select::select(config.worker.engine).map_err(StartError::Engine)?;
+        announce(engine, &why);
+        let (policy, warnings) = load::policy(&config)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let tls = load::acceptor(&config)?;
+
+        let traces = load::traces(&config, |name| std::env::var(name).ok())?;
+        // Who taps spans wants every one, with or without a collector.
+        let ratio = traces.as_ref().map_or(0.0, |traces| traces.sample_ratio);
+        let sampler = Sampler::ratio(if taps.spans.is_some() { 1.0 } else { ratio });
+        let (reporter, events) = report::channel();
+        let export = Export::start(traces, config.service_name.as_deref(), events, taps)?;
+
+        let count = config.worker.workers.unwrap_or_else(cores).get();
+        let (address, listeners) = listener::bind(config.worker.listen, count)
+            .map_err(|source| StartError::Bind { address: config.worker.listen, source })?;
+        let snapshot = Arc::new(Snapshot { config: config.opening, tls, policy, app: config.upstream, sampler });
+        let connections = open_files::connections(config.worker.connections).div_ceil(count);
+        let (drain, watch) = drain::channel();
+        let mut server = Self {
+            address,
+            engine,
+            why: why.to_string(),
+            started: SystemTime::now(),
+            counters: Vec::new(),
+            workers: Vec::new(),
+            drain,
+            reporter,
+            export,
+        };
+        for (index, listener) in listeners.into_iter().enumerate() {
+            let counters = Arc::<Counters>::default();
+            server.counters.push(Arc::clone(&counters));
+            let plan = Plan {
+                index,
+                engine,
+                listener,
+                connections,
+                buffers: config.worker.buffers,
+                snapshot: Arc::clone(&snapshot),
+                session: config.session,
+                relay: config.relay,
+                counters,
+                reporter: server.reporter.clone(),
+                drain: watch.clone(),
+            };
+            server.workers.push(worker::start(plan).map_err(StartError::Worker)?);
+        }
+        tracing::info!(%address, %engine, workers = count, connections = connections * count, "listening");
+        Ok(server)
+    }
+
+    /// Where clients connect.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Which engine runs.
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Each worker's counters.
+    pub fn counters(&self) -> &[Arc<Counters>] {
+        &self.counters
+    }
+
+    /// The wish to stop: trigger it, and see when all connections are gone.
+    pub const fn drain(&self) -> &Drain {
+        &self.drain
+    }
+
+    /// A watch of the wish to stop, for what else must end before the process may.
+    pub fn watch(&self) -> DrainWatch {
+        self.drain.watch()
+    }
+
+    /// Reads the figures and facts of the process, also while it stops.
+    pub fn process<F>(&self, log_lines_dropped: F) -> impl Fn() -> Process + Send + Sync + use<F>
+    where
+        F: Fn() -> u64 + Send + Sync,
+    {
+        let (started, engine, why) = (self.started, self.engine.as_str(), self.why.clone());
+        let (events_dropped, spans) = (self.reporter.drops(), self.export.counts());
+        move || Process {
+            started,
+            engine,
+            engine_why: why.clone(),
+            events_dropped: events_dropped.load(Ordering::Relaxed),
+            spans_dropped: spans.dropped(),
+            spans_exported: spans.exported(),
+            log_lines_dropped: log_lines_dropped(),
+        }
+    }
+
+    /// Stops: no more clients, a Close to those that are here, and the last spans to the collector.
+    pub fn stop(self) {
+        self.drain.trigger();
+        for worker in self.workers {
+            if worker.join().is_err() {
+                tracing::error!("a worker panicked");
+            }
+        }
+        // The exporter ends when nobody can report any more.
+        drop(self.reporter);
+        self.export.shutdown(FLUSH);
+    }
+}
+
+/// One worker per core that this process may use: std reads the CPU affinity and the quota of the cgroup.
+fn cores() -> NonZeroUsize {
+    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Says which engine runs and why, loudly when it is not the one to wish for.
+fn announce(engine: Engine, why: &Why) {
+    match why {
+        Why::ProbeRefused(refused) => {
+            let causes: Vec<_> = refused.causes().iter().map(|cause| cause.what.as_str()).collect();
+            tracing::warn!(%engine, %why, likely = causes.join("; "), "io_uring is refused, running on epoll");
+        }
+        Why::Configured | Why::ProbePassed => tracing::info!(%engine, %why, "engine"),
+    }
+}
