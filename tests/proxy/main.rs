@@ -1,0 +1,16 @@
+//! The proxy over real sockets, on both engines: real clients in front of it, real apps behind it.
+//!
+//! Each file is one subject; `support` is what they are written with.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crowding;
+mod cutting;
+mod ending;
+mod forwarding;
+mod handshake;
+mod process;
+mod refusing;
+mod relaying;
+mod stalling;
