@@ -1,0 +1,124 @@
+"""Spans at a collector nobody here wrote: rotel, with both protocols of [telemetry.traces]."""
+
+import importlib.metadata
+import re
+import signal
+import socket
+
+from support import EXIT, Case, Process
+
+
+class Rotel(Process):
+    """A collector that prints every span it takes."""
+
+    async def run(self):
+        ports = {"http/protobuf": free_port(), "grpc": free_port()}
+        self.endpoints = {protocol: f"http://127.0.0.1:{port}" for protocol, port in ports.items()}
+        program = next(file for file in importlib.metadata.files("rotel") if file.name == "rotel-agent").locate()
+        await self.start(
+            program, "start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed",
+            "--otlp-http-endpoint", f"127.0.0.1:{ports['http/protobuf']}",
+            "--otlp-grpc-endpoint", f"127.0.0.1:{ports['grpc']}",
+        )
+        await self.says(lambda lines: any("Starting Rotel" in line for line in lines))
+        return self
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def spans(lines):
+    """The spans among rotel's lines, each as its fields and attributes by name."""
+    found = []
+    for line in lines:
+        if re.fullmatch(r"Span #\d+", line):
+            found.append({})
+        elif found and (attribute := re.fullmatch(r"     -> (\S+): \w+\((.*)\)", line)):
+            found[-1][attribute[1]] = attribute[2]
+        elif found and (field := re.fullmatch(r"    (\w[\w ]*\w) *: (.*)", line)):
+            found[-1][field[1]] = field[2]
+    return found
+
+
+class Collector:
+    """One ringside that exports to rotel, which dies in the end."""
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.rotel = Rotel()
+        self.addAsyncCleanup(self.rotel.kill)
+        await self.rotel.run()
+        traces = f'endpoint = "{self.rotel.endpoints[self.protocol]}"\nprotocol = "{self.protocol}"'
+        at_once = {"OTEL_BSP_SCHEDULE_DELAY": "100"}  # milliseconds instead of 5 seconds
+        await self.run_ringside(more={"[telemetry.traces]": traces}, environment=at_once)
+
+    async def test_spans_arrive_and_a_dead_collector_harms_nobody(self):
+        await self._assert_spans()
+        async with self.connect(token=self.issuer.token()) as client:
+            await self.rotel.exit(signal.SIGKILL)
+            for _ in range(100):
+                await self.assert_echo(client)
+        async with self.connect(token=self.issuer.token()) as client:
+            await self.assert_echo(client)
+            await self.ringside.event("the collector does not take spans")
+            self.assertEqual(await self.ringside.exit(signal.SIGTERM, within=EXIT), 0)
+            await client.wait_closed()
+            self.assertEqual(client.close_code, 1001)
+
+    async def _assert_spans(self):
+        caller = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        _, trace, parent, _ = caller.split("-")
+        token = self.issuer.token()
+        async with self.connect("/?private=yes", token, additional_headers={"traceparent": caller}) as client:
+            await self.assert_echo(client)
+        await self.refused(token=self.issuer.token(aud="billing"))
+
+        opened = await self._span({
+            "ringside.outcome": "opened", "Name": "GET", "Kind": "SPAN_KIND_SERVER", "Trace ID": trace,
+            "Parent ID": parent, "Status code": "STATUS_CODE_UNSET", "http.response.status_code": "101",
+            "url.scheme": "https", "client.address": "127.0.0.1", "tls.protocol.version": "1.3",
+            "ringside.subject.present": "true",
+        })
+        self.assertEqual(self.app.requests[0].headers["traceparent"], f"00-{trace}-{opened['ID']}-01")
+        await self._span({
+            "Name": "websocket", "Kind": "SPAN_KIND_INTERNAL", "Trace ID": trace, "Parent ID": opened["ID"],
+            "ringside.connection.id": opened["ringside.connection.id"], "ringside.end.by": "client",
+            "ringside.end.why": "closed", "websocket.close.code_received": "1000",
+            # "hello" each way and a Close with a code each way; the client's frames carry a mask of 4 bytes.
+            "websocket.from_client.frames": "2", "websocket.from_client.messages": "1",
+            "websocket.from_client.bytes": "19", "websocket.from_app.bytes": "11",
+        })
+        refused = await self._span({
+            "ringside.outcome": "refused", "http.response.status_code": "401", "ringside.reason": "token_audience",
+            "Status code": "STATUS_CODE_UNSET", "ringside.subject.present": "false",
+        })
+        self.assertNotEqual(refused["Trace ID"], trace)
+        self.assertTrue(any("service.name: Str(ringside)" in line for line in self.rotel.lines), self.rotel.output)
+        self.assertFalse(self.issuer.leaked_into(self.rotel.output), "a token reached the collector")
+        for private in ("Str(ann)", "private=yes"):
+            self.assertNotIn(private, self.rotel.output)
+
+    async def _span(self, expected):
+        """Waits for a span that says what is expected."""
+        return await self.rotel.says(
+            lambda lines: next((span for span in spans(lines) if expected.items() <= span.items()), None)
+        )
+
+
+class HttpOnEpoll(Collector, Case):
+    engine, protocol = "epoll", "http/protobuf"
+
+
+class HttpOnIoUring(Collector, Case):
+    engine, protocol = "io_uring", "http/protobuf"
+
+
+class GrpcOnEpoll(Collector, Case):
+    engine, protocol = "epoll", "grpc"
+
+
+class GrpcOnIoUring(Collector, Case):
+    engine, protocol = "io_uring", "grpc"
