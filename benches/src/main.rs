@@ -1,0 +1,73 @@
+//! The bench's commands; see `README.md` beside.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use ringside_bench::rig::Which;
+use ringside_bench::{Fault, echo, idle, open, pump, relay};
+
+#[derive(Parser)]
+#[command(about = "What Ringside costs, next to a bare byte pump in the same run")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// CPU per echoed message and latency.
+    Relay {
+        /// Rounds; every proxy runs once in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Only these proxies. Ratios need the pump.
+        #[arg(long, value_enum)]
+        only: Vec<Which>,
+        /// Only the case with this number, from 1.
+        #[arg(long)]
+        case: Option<usize>,
+    },
+    /// Memory per idle connection.
+    Idle {
+        /// Connections to hold, in rising order.
+        #[arg(long, default_values_t = [1000, 4000])]
+        connections: Vec<usize>,
+    },
+    /// CPU per connection: connect, TLS, upgrade, one echo, close.
+    Open {
+        /// Rounds; every proxy runs once in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Connections per run.
+        #[arg(long, default_value_t = 1000)]
+        connections: usize,
+    },
+    /// The echo app alone.
+    Echo {
+        /// Unix socket to listen on.
+        socket: PathBuf,
+    },
+    /// The byte pump alone.
+    Pump(pump::Args),
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Relay { rounds, only, case } => relay::bench(rounds, &only, case),
+        Command::Idle { connections } => idle::bench(&connections),
+        Command::Open { rounds, connections } => open::bench(rounds, connections),
+        Command::Echo { socket } => echo::listen(&socket).and_then(echo::serve).map_err(Fault::from),
+        Command::Pump(args) => pump::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            #[expect(clippy::print_stderr, reason = "a command line tells its failure")]
+            {
+                eprintln!("error: {fault}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

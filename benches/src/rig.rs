@@ -1,0 +1,231 @@
+//! What a run needs: certificate, keys, token, configuration, the echo app and the proxies.
+
+use std::env;
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rcgen::{CertifiedKey, KeyPair, PKCS_RSA_SHA256};
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::client::Target;
+use crate::{Fault, cpu};
+
+/// Core of the proxy.
+pub const PROXY_CORE: usize = 0;
+
+/// Core of load and app.
+pub const LOAD_CORE: usize = 1;
+
+/// How long a process may take to start.
+const START: Duration = Duration::from_secs(10);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// The yardstick.
+    Pump,
+    /// Ringside on its `io_uring` engine.
+    IoUring,
+    /// Ringside on its epoll engine.
+    Epoll,
+}
+
+impl Which {
+    /// All of them, the yardstick first.
+    pub const ALL: [Self; 3] = [Self::Pump, Self::IoUring, Self::Epoll];
+
+    /// Its name in tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pump => "pump",
+            Self::IoUring => "ringside io_uring",
+            Self::Epoll => "ringside epoll",
+        }
+    }
+}
+
+/// Certificate, keys and token of a run, in a directory that goes with it.
+pub struct Files {
+    dir: TempDir,
+    certificate: String,
+    token: String,
+}
+
+impl Files {
+    /// Makes them all.
+    pub fn new() -> Result<Self, Fault> {
+        let dir = tempfile::tempdir()?;
+        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+        let certificate = cert.pem();
+        fs::write(dir.path().join("tls.crt"), &certificate)?;
+        fs::write(dir.path().join("tls.key"), signing_key.serialize_pem())?;
+        let signer = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
+        fs::write(dir.path().join("issuer.pem"), signer.public_key_pem())?;
+        Ok(Self { dir, certificate, token: token(&signer)? })
+    }
+
+    /// The app's socket, or another file in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a configuration of Ringside, and says where: one worker, TLS, RS256; everything else at its default.
+    pub fn configuration(&self, address: SocketAddr, engine: &str) -> Result<PathBuf, Fault> {
+        let file = self.path(&format!("{engine}.toml"));
+        fs::write(&file, configuration(address, engine)?)?;
+        Ok(file)
+    }
+
+    /// What clients need to connect to `address`.
+    pub fn target(&self, address: SocketAddr) -> Target {
+        Target { address, certificate: self.certificate.clone(), token: self.token.clone() }
+    }
+}
+
+/// The files of a run and its echo app. All goes with it.
+pub struct Rig {
+    files: Files,
+    ringside: PathBuf,
+    _echo: Process,
+}
+
+impl Rig {
+    /// Builds Ringside, makes the files, moves this process to the load's core and starts the echo app there.
+    pub fn new() -> Result<Self, Fault> {
+        let ringside = build()?;
+        cpu::pin(LOAD_CORE)?;
+        cpu::raise_file_limit()?;
+        let files = Files::new()?;
+        let socket = files.path("app.sock");
+        let echo = Process::start(Command::new(env::current_exe()?).arg("echo").arg(&socket), &files.path("echo.log"))?;
+        wait(|| socket.exists(), "the echo app")?;
+        Ok(Self { files, ringside, _echo: echo })
+    }
+
+    /// Starts a proxy on its own core.
+    pub fn start(&self, which: Which) -> Result<Proxy, Fault> {
+        let address = free_address()?;
+        let path = |name: &str| self.files.path(name);
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", &PROXY_CORE.to_string()]);
+        match which {
+            Which::Pump => {
+                command.arg(env::current_exe()?).arg("pump").args(["--listen", &address.to_string()]).args([
+                    "--app".into(),
+                    path("app.sock"),
+                    "--certificate".into(),
+                    path("tls.crt"),
+                    "--key".into(),
+                    path("tls.key"),
+                ])
+            }
+            Which::IoUring | Which::Epoll => {
+                let engine = if which == Which::IoUring { "io_uring" } else { "epoll" };
+                command.arg(&self.ringside).args(["run", "--config"]).arg(self.files.configuration(address, engine)?)
+            }
+        };
+        let log = path(&format!("{}.log", which.name()));
+        let mut process = Process::start(&mut command, &log)?;
+        let started = wait(|| process.has_ended() || TcpStream::connect(address).is_ok(), which.name());
+        if started.is_err() || process.has_ended() {
+            return Err(format!("{} did not start:\n{}", which.name(), fs::read_to_string(log)?).into());
+        }
+        Ok(Proxy { which, target: self.files.target(address), process })
+    }
+}
+
+/// A proxy that runs.
+pub struct Proxy {
+    /// Which one.
+    pub which: Which,
+    /// How clients reach it.
+    pub target: Target,
+    process: Process,
+}
+
+impl Proxy {
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+}
+
+/// A process that ends with its owner.
+struct Process(Child);
+
+impl Process {
+    fn start(command: &mut Command, log: &Path) -> Result<Self, Fault> {
+        let log = File::create(log)?;
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
+        Ok(Self(child.map_err(|error| format!("cannot run {command:?}: {error}"))?))
+    }
+
+    fn has_ended(&mut self) -> bool {
+        !matches!(self.0.try_wait(), Ok(None))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Builds the product as it ships, and says where it is.
+fn build() -> Result<PathBuf, Fault> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--release", "--package", "ringside"])
+        .current_dir(&root)
+        .status()?;
+    if !built.success() {
+        return Err("ringside does not build".into());
+    }
+    // Where cargo put this binary, it put that one.
+    let here = env::current_exe()?.with_file_name("ringside");
+    if here.exists() { Ok(here) } else { Err("run the bench with `cargo run --release -p ringside-bench`".into()) }
+}
+
+fn configuration(address: SocketAddr, engine: &str) -> Result<String, Fault> {
+    let mut text = String::new();
+    writeln!(text, "[listen]\naddress = \"{address}\"")?;
+    writeln!(text, "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"")?;
+    writeln!(text, "[app]\naddress = \"unix:app.sock\"")?;
+    writeln!(text, "[auth.jwt]\nkeys = \"issuer.pem\"\nalgorithms = [\"RS256\"]")?;
+    writeln!(text, "issuer = \"https://issuer.example\"\naudience = [\"bench\"]")?;
+    writeln!(text, "[runtime]\nengine = \"{engine}\"\nworkers = 1")?;
+    Ok(text)
+}
+
+fn token(signer: &KeyPair) -> Result<String, Fault> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
+    let claims = json!({
+        "iss": "https://issuer.example", "aud": "bench", "sub": "load", "iat": now, "exp": now + 24 * 60 * 60,
+    });
+    let key = EncodingKey::from_rsa_pem(signer.serialize_pem().as_bytes())?;
+    Ok(jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key)?)
+}
+
+fn free_address() -> Result<SocketAddr, Fault> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
+
+fn wait(mut done: impl FnMut() -> bool, what: &str) -> Result<(), Fault> {
+    let began = Instant::now();
+    while !done() {
+        if began.elapsed() > START {
+            return Err(format!("{what} did not start").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(())
+}

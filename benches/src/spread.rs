@@ -1,0 +1,45 @@
+//! Medians, and how far apart the runs were.
+
+/// Spread above which a result is called noisy: (largest - smallest) / median of the runs' ratios.
+pub const NOISY: f64 = 0.15;
+
+/// The middle of several runs and their spread.
+#[derive(Clone, Copy, Debug)]
+pub struct Middle {
+    /// The median.
+    pub median: f64,
+    /// (largest - smallest) / median.
+    pub spread: f64,
+}
+
+impl Middle {
+    /// Of `values`; `None` when there are none.
+    pub fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (first, last) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median =
+            if values.len() % 2 == 1 { values[middle] } else { f64::midpoint(values[middle - 1], values[middle]) };
+        Some(Self { median, spread: (last - first) / median })
+    }
+
+    /// Whether the runs were too far apart to be believed.
+    pub fn is_noisy(self) -> bool {
+        self.spread > NOISY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Middle;
+
+    #[test]
+    fn takes_the_middle_and_tells_the_spread() {
+        let odd = Middle::of([3.0, 1.0, 2.0]).unwrap();
+        assert_eq!((odd.median, odd.spread), (2.0, 1.0));
+        let even = Middle::of([1.0, 1.1]).unwrap();
+        assert!((even.median - 1.05).abs() < 1e-9 && !even.is_noisy() && odd.is_noisy());
+        assert!(Middle::of([]).is_none());
+    }
+}
