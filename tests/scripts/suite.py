@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-SCRIPTS = ["interop_python", "interop_node", "collector", "strace"]
+SCRIPTS = ["interop_python", "interop_node", "collector", "refused", "strace"]
 
 
 class Result(unittest.TextTestResult):

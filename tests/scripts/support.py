@@ -159,6 +159,12 @@ class Ringside(Process):
     """`ringside run` that checks everything it can be asked to check. Its log is JSON, as talkative as it gets."""
 
     address = None
+    launcher = ()  # a command that runs it
+
+    async def launch(self, directory, environment=None):
+        """Starts it with the configuration in `directory`."""
+        configuration = directory / "ringside.toml"
+        await self.start(*self.launcher, RINGSIDE, "run", "--config", configuration, environment=environment)
 
     async def run(self, directory, engine, app, more=None, environment=None):
         """`more` has further lines for tables of the configuration."""
@@ -166,7 +172,7 @@ class Ringside(Process):
         for table, lines in (more or {}).items():
             text = text.replace(table, f"{table}\n{lines}") if table in text else f"{text}{table}\n{lines}\n"
         (directory / "ringside.toml").write_text(text)
-        await self.start(RINGSIDE, "run", "--config", directory / "ringside.toml", environment=environment)
+        await self.launch(directory, environment)
         self.address = (await self.says(self._find("listening")))["address"]
         return self
 
