@@ -26,11 +26,6 @@ impl UnixTime {
     pub fn saturating_add(self, by: Duration) -> Self {
         Self(self.0.saturating_add(by.as_secs()))
     }
-
-    /// How long until `later`; zero when it has passed.
-    pub fn until(self, later: Self) -> Duration {
-        Duration::from_secs(later.0.saturating_sub(self.0))
-    }
 }
 
 impl From<SystemTime> for UnixTime {
