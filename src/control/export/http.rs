@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response, ResponseBodyTooLarge};
+use bytes::Bytes;
+use opentelemetry_http::{HttpClient, HttpError, Request, Response, ResponseBodyTooLarge};
 use rustls::crypto::aws_lc_rs;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -79,7 +80,8 @@ mod tests {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use opentelemetry_http::{Bytes, HttpError, Request, Response, ResponseBodyTooLarge};
+    use bytes::Bytes;
+    use opentelemetry_http::{HttpError, Request, Response, ResponseBodyTooLarge};
     use rustls::pki_types::PrivateKeyDer;
     use rustls::{ServerConfig, ServerConnection, StreamOwned};
     use ureq::tls::Certificate;
