@@ -34,17 +34,29 @@ pub enum Rule {
     CloseCode,
     /// A close reason is UTF-8.
     CloseReason,
+    /// A text message is UTF-8.
+    TextUtf8,
     /// No data frame and no second Close frame follows a Close frame.
     AfterClose,
     /// A message is larger than the configured bound.
     MessageTooBig,
     /// A message has more fragments than the configured bound.
     TooManyFragments,
+    /// More control frames a second than the configured bound, without data between them.
+    ControlFlood,
+    /// More messages a second on one connection than the configured rate.
+    MessageRate,
+    /// More bytes a second on one connection than the configured rate.
+    ByteRate,
+    /// More messages a second on all connections of one subject than the configured rate.
+    SubjectMessageRate,
+    /// More bytes a second on all connections of one subject than the configured rate.
+    SubjectByteRate,
 }
 
 impl Rule {
     /// Every rule, for tables and tests.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 22] = [
         Self::ClientUnmasked,
         Self::AppMasked,
         Self::ReservedBits,
@@ -58,9 +70,15 @@ impl Rule {
         Self::ClosePayload,
         Self::CloseCode,
         Self::CloseReason,
+        Self::TextUtf8,
         Self::AfterClose,
         Self::MessageTooBig,
         Self::TooManyFragments,
+        Self::ControlFlood,
+        Self::MessageRate,
+        Self::ByteRate,
+        Self::SubjectMessageRate,
+        Self::SubjectByteRate,
     ];
 
     /// Its name in logs, spans and metrics.
@@ -79,13 +97,19 @@ impl Rule {
             Self::ClosePayload => "close_payload",
             Self::CloseCode => "close_code",
             Self::CloseReason => "close_reason",
+            Self::TextUtf8 => "text_utf8",
             Self::AfterClose => "after_close",
             Self::MessageTooBig => "message_too_big",
             Self::TooManyFragments => "too_many_fragments",
+            Self::ControlFlood => "control_flood",
+            Self::MessageRate => "message_rate",
+            Self::ByteRate => "byte_rate",
+            Self::SubjectMessageRate => "subject_message_rate",
+            Self::SubjectByteRate => "subject_byte_rate",
         }
     }
 
-    /// Where the rule stands.
+    /// Where the rule stands: a section, or for a bound of ours its key in the configuration.
     pub const fn source(self) -> &'static str {
         match self {
             Self::ClientUnmasked | Self::AppMasked => "RFC 6455 section 5.1",
@@ -96,16 +120,27 @@ impl Rule {
             Self::ControlFragmented | Self::ControlTooLong => "RFC 6455 section 5.5",
             Self::ClosePayload | Self::CloseReason | Self::AfterClose => "RFC 6455 section 5.5.1",
             Self::CloseCode => "RFC 6455 section 7.4",
+            Self::TextUtf8 => "RFC 6455 section 8.1",
             Self::MessageTooBig => "limits.message",
             Self::TooManyFragments => "limits.fragments",
+            Self::ControlFlood => "limits.control_frames",
+            Self::MessageRate => "limits.connection.messages",
+            Self::ByteRate => "limits.connection.bytes",
+            Self::SubjectMessageRate => "limits.subject.messages",
+            Self::SubjectByteRate => "limits.subject.bytes",
         }
     }
 
     /// The close code that answers the peer who broke it (RFC 6455 section 7.4.1).
     pub const fn close_code(self) -> u16 {
         match self {
-            Self::CloseReason => 1007,
-            Self::TooManyFragments => 1008,
+            Self::CloseReason | Self::TextUtf8 => 1007,
+            Self::TooManyFragments
+            | Self::ControlFlood
+            | Self::MessageRate
+            | Self::ByteRate
+            | Self::SubjectMessageRate
+            | Self::SubjectByteRate => 1008,
             Self::MessageTooBig => 1009,
             _ => 1002,
         }
