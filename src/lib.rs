@@ -36,12 +36,12 @@
 //! | 4 | [`opening`]: from accept to the 101; [`relay`]: the driver of a session |
 //! | 3 | [`session`]: relaying, sans IO; [`upstream`]: the way to the app |
 //! | 2 | [`policy`]: who may come in; [`tls`]: records in buffers |
-//! | 1 | [`http1`], [`ws`], [`jwt`]: wire formats; [`telemetry`]: what is counted and recorded; [`ring`]: sockets and buffers on two engines; [`lifecycle`]: readiness and drain |
+//! | 1 | [`http1`], [`ws`], [`jwt`]: wire formats; [`telemetry`]: what is counted and recorded; [`ring`]: sockets and buffers on two engines; [`lifecycle`]: readiness and drain; [`rate`]: how much may come in a time |
 //! | 0 | [`window`], [`rule`], [`peer`], [`time`], [`bytesize`] |
 //!
 //! # Invariants
 //!
-//! 1. `http1 ws jwt policy session config` hold no async, no tokio, no clock: `now` is an argument.
+//! 1. `http1 ws jwt rate policy session config` hold no async, no tokio, no clock: `now` is an argument.
 //! 2. No payload byte goes to the app before the app's 101 was verified, and no byte of a frame leaves before its
 //!    header was judged.
 //! 3. Client frames are relayed verbatim, still masked. Only Close payloads are looked into.
@@ -81,6 +81,7 @@ pub mod tls;
 pub mod http1;
 pub mod jwt;
 pub mod lifecycle;
+pub mod rate;
 pub mod ring;
 pub mod telemetry;
 pub mod ws;

@@ -16,12 +16,12 @@ const RANKS: &[(u8, &[&str])] = &[
     (4, &["opening", "relay"]),
     (3, &["session", "upstream"]),
     (2, &["policy", "tls"]),
-    (1, &["http1", "ws", "jwt", "telemetry", "ring", "lifecycle"]),
+    (1, &["http1", "ws", "jwt", "telemetry", "ring", "lifecycle", "rate"]),
     (0, &["time", "peer", "bytesize", "window", "rule"]),
 ];
 
 /// Modules without async, runtime and clock, outside their tests.
-const SANS_IO: &[&str] = &["http1", "ws", "jwt", "policy", "session", "config"];
+const SANS_IO: &[&str] = &["http1", "ws", "jwt", "rate", "policy", "session", "config"];
 
 /// What those modules do not mention.
 const IO: &[&[&str]] = &[&["async"], &["tokio"], &["SystemTime", "::", "now"], &["Instant", "::", "now"]];
