@@ -18,7 +18,8 @@
 //! Either way no more passes within a time `t` than `per_second * (burst + t)` and one largest `n`; with connections
 //! that share a throttled bucket, one `n` for each of them.
 //!
-//! `bucket` is the arithmetic, for one connection and for many threads.
+//! `bucket` is the arithmetic, for one connection and for many threads. `subjects` finds the bucket that all
+//! connections of a subject share.
 //!
 //! # Why no library
 //!
@@ -29,6 +30,7 @@
 //! key. Without its default features it would add eight crates to the tree, for the arithmetic of `bucket`.
 
 pub mod bucket;
+pub mod subjects;
 
 use std::num::NonZeroU64;
 use std::time::Duration;
