@@ -19,7 +19,7 @@
 //! that share a throttled bucket, one `n` for each of them.
 //!
 //! `bucket` is the arithmetic, for one connection and for many threads. `subjects` finds the bucket that all
-//! connections of a subject share.
+//! connections of a subject share. `meter` is what one connection is judged by.
 //!
 //! # Why no library
 //!
@@ -30,6 +30,7 @@
 //! key. Without its default features it would add eight crates to the tree, for the arithmetic of `bucket`.
 
 pub mod bucket;
+pub mod meter;
 pub mod subjects;
 
 use std::num::NonZeroU64;
@@ -52,4 +53,31 @@ pub enum Action {
     Close,
     /// It passes, and the client is not read from until the rate is kept again.
     Throttle,
+}
+
+/// The rates of one scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// Messages, if they are limited.
+    pub messages: Option<Rate>,
+    /// Bytes, if they are limited.
+    pub bytes: Option<Rate>,
+    /// What happens when there are more.
+    pub action: Action,
+}
+
+/// The rates of every scope.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of each connection by itself.
+    pub connection: Limit,
+    /// Of all connections together that have the same subject in their tokens.
+    pub subject: Limit,
+}
+
+impl Limit {
+    /// Whether nothing is limited.
+    pub const fn is_none(&self) -> bool {
+        self.messages.is_none() && self.bytes.is_none()
+    }
 }
