@@ -17,15 +17,15 @@
 //! `flow` is one direction, `closing` is what both have in common once the end has begun.
 
 mod closing;
+mod config;
 mod flow;
 mod held;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::bytesize::ByteSize;
 use crate::peer::Side;
 use crate::rule::Rule;
 use crate::telemetry::end::{By, End, Why};
@@ -34,22 +34,13 @@ use crate::window::Window;
 use crate::ws::close;
 use crate::ws::control::ControlFrame;
 use crate::ws::sequence::Terms;
+pub use config::{Config, Keepalive, Notice};
+
 use closing::Closing;
 use flow::Flow;
 
 /// Room before the filled bytes that a window for [`Session::handle_bytes`] needs: the most a session holds back.
 pub const HEADROOM: usize = held::CAPACITY;
-
-/// Bounds on what a session relays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Largest message, the payloads of its fragments added up.
-    pub message: ByteSize,
-    /// Most fragments in a message.
-    pub fragments: u32,
-    /// How long a closing handshake, or the other direction after one has ended, may take.
-    pub closing: Duration,
-}
 
 /// What client and app agreed on in their handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +96,7 @@ pub struct Session {
 
 impl Session {
     /// The session of a connection whose 101 was just relayed.
-    pub fn new(config: Config, negotiated: Negotiated) -> Self {
+    pub fn new(config: &Config, negotiated: Negotiated) -> Self {
         let flow = |sender| {
             Flow::new(Terms {
                 sender,
@@ -181,11 +172,11 @@ impl Session {
 
     /// This process is shutting down: a Close with `code` goes to both sides. Does nothing once a closing has begun,
     /// which has its own deadline.
-    pub fn handle_shutdown(&mut self, now: Instant, code: u16) {
+    pub fn handle_drain(&mut self, now: Instant, code: u16) {
         if self.closing.has_begun() {
             return;
         }
-        self.closing.begin(By::Ringside, Why::Shutdown, now);
+        self.closing.begin(By::Ringside, Why::Drain, now);
         self.from_client.close(code);
         self.from_app.close(code);
     }

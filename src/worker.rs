@@ -46,6 +46,17 @@ pub struct Config {
     pub engine: Choice,
     /// Most memory a worker's pool of buffers may take.
     pub buffers: ByteSize,
+    /// How to stop.
+    pub drain: Drain,
+}
+
+/// How connections leave when this process is to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drain {
+    /// Each connection gets its Close at a random time within this.
+    pub spread: Duration,
+    /// Who is still here after this time is cut.
+    pub timeout: Duration,
 }
 
 /// Connections past the bound that are still taken in, to be told that there is no room. Past them, accepting pauses

@@ -111,7 +111,7 @@ impl Server {
                 connections,
                 buffers: config.worker.buffers,
                 snapshot: Arc::clone(&snapshot),
-                session: config.session,
+                session: config.session.clone(),
                 relay: config.relay,
                 counters,
                 reporter: server.reporter.clone(),

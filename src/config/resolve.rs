@@ -46,7 +46,19 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         session: session::Config {
             message: raw.limits.message,
             fragments: raw.limits.fragments.get(),
+            control_frames: std::num::NonZeroU32::new(1000).unwrap(),
+            validate_utf8: true,
+            keepalive: session::Keepalive {
+                client: Some(Duration::from_secs(30)),
+                app: None,
+                missed: std::num::NonZeroU32::new(2).unwrap(),
+            },
+            idle: None,
+            max_age: None,
+            expiry: Some(4401),
             closing: raw.timeouts.closing,
+            drain: session::Notice { code: 1001, reason: String::new() },
+            retry: Duration::from_secs(5),
         },
         relay: relay::Config { write_stall: raw.timeouts.write_stall, closing: raw.timeouts.closing },
         traces: raw.telemetry.traces.map(|traces| self::traces(traces, env, findings)),
@@ -104,6 +116,7 @@ fn worker(
         workers: runtime.workers,
         engine: runtime.engine.into(),
         buffers: runtime.buffers,
+        drain: worker::Drain { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) },
     }
 }
 

@@ -138,7 +138,7 @@ impl Link {
     }
 
     pub(super) fn shut_down(&self) {
-        self.tell(|session| session.handle_shutdown(Instant::now(), GOING_AWAY));
+        self.tell(|session| session.handle_drain(Instant::now(), GOING_AWAY));
     }
 
     pub(super) fn settle(&self) {

@@ -93,7 +93,7 @@ impl Flow {
             ended: false,
             gate: Gate::Open,
             finish: Finish::NotYet,
-            counts: Counts { frames: 0, messages: 0, bytes: 0 },
+            counts: Counts { frames: 0, messages: 0, bytes: 0, compressed: 0 },
         }
     }
 

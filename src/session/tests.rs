@@ -6,16 +6,29 @@ mod operations;
 mod oracle;
 mod splits;
 
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use super::{Config, Ending, HEADROOM, Negotiated, Parting, Session, Violation};
+use super::{Config, Ending, HEADROOM, Keepalive, Negotiated, Notice, Parting, Session, Violation};
 use crate::bytesize::ByteSize;
 use crate::peer::Side;
 use crate::telemetry::end::{By, End, Why};
 use crate::window::Window;
 use crate::ws::mask;
 
-const CONFIG: Config = Config { message: ByteSize::kib(64), fragments: 16, closing: Duration::from_secs(5) };
+const CONFIG: Config = Config {
+    message: ByteSize::kib(64),
+    fragments: 16,
+    control_frames: NonZeroU32::new(100).unwrap(),
+    validate_utf8: true,
+    keepalive: Keepalive { client: None, app: None, missed: NonZeroU32::new(2).unwrap() },
+    idle: None,
+    max_age: None,
+    expiry: None,
+    closing: Duration::from_secs(5),
+    drain: Notice { code: 1001, reason: String::new() },
+    retry: Duration::from_secs(5),
+};
 const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 const CLIENT: Side = Side::Client;
 const APP: Side = Side::App;
@@ -77,7 +90,7 @@ impl Pair {
 
     fn with(config: Config, negotiated: Negotiated) -> Self {
         let start = Instant::now();
-        let session = Session::new(config, negotiated);
+        let session = Session::new(&config, negotiated);
         Self { session, start, now: start, to_client: Vec::new(), to_app: Vec::new(), finished: Vec::new() }
     }
 
@@ -107,7 +120,7 @@ impl Pair {
     }
 
     fn shuts_down(&mut self) {
-        self.session.handle_shutdown(self.now, 1001);
+        self.session.handle_drain(self.now, 1001);
         self.settle();
     }
 

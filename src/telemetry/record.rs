@@ -96,6 +96,17 @@ pub struct Counts {
     pub messages: u64,
     /// Bytes of frames, headers included, as relayed (before TLS).
     pub bytes: u64,
+    /// Of the messages, those compressed by permessage-deflate: their text is not checked.
+    pub compressed: u64,
+}
+
+/// How long our Pings to one side took to come back as Pongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoundTrip {
+    /// The latest.
+    pub last: Duration,
+    /// The shortest: nearest to what the network takes.
+    pub least: Duration,
 }
 
 /// From the 101 to the end.
@@ -121,6 +132,10 @@ pub struct Connection {
     pub from_client: Counts,
     /// What the app sent.
     pub from_app: Counts,
+    /// Of our Pings to the client; `None` when none was answered.
+    pub client_round_trip: Option<RoundTrip>,
+    /// Of our Pings to the app; `None` when none was answered.
+    pub app_round_trip: Option<RoundTrip>,
     /// How it ended.
     pub end: End,
 }

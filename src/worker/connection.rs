@@ -53,7 +53,7 @@ fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output 
     let Opened { client, tls, wire, early, app, app_early, deflate, permit } = opened;
     // Nothing of the token is needed any more; its claims would stay for as long as the connection.
     drop(permit);
-    let session = Session::new(local.session, Negotiated { deflate });
+    let session = Session::new(&local.session, Negotiated { deflate });
     let mask = local.opening.ids.borrow_mut().unpredictable();
     let client = relay::Client { stream: client, tls, wire, early };
     let app = relay::App { stream: app, early: app_early };
@@ -84,6 +84,8 @@ impl Relayed {
             protocol: handshake.protocol.clone(),
             from_client: Counts::default(),
             from_app: Counts::default(),
+            client_round_trip: None,
+            app_round_trip: None,
             end: relay::LOST,
         };
         Self { local: Rc::clone(local), place, began: Instant::now(), record: Some(Box::new(record)) }

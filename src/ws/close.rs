@@ -1,5 +1,6 @@
 //! What a Close frame says (RFC 6455 sections 5.5.1 and 7.4).
 
+use super::header::Header;
 use crate::rule::Rule;
 
 /// The peer goes away: the client is gone, or this process shuts down.
@@ -8,6 +9,9 @@ pub const GOING_AWAY: u16 = 1001;
 pub const NO_STATUS: u16 = 1005;
 /// The server met a condition that it did not expect.
 pub const INTERNAL_ERROR: u16 = 1011;
+
+/// Most bytes of a reason: what is left of a control frame's payload behind the code.
+pub const REASON: usize = Header::MAX_CONTROL - 2;
 
 /// The payload of a Close frame, unmasked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -364,7 +364,7 @@ fn a_stop_closes_both_sides(engine: Engine) {
     let expected = pairs.len();
     drop(pairs);
     for _ in 0..expected {
-        assert_eq!(end(&proxy), (By::Ringside, Why::Shutdown, Some(1001), Some(1001)));
+        assert_eq!(end(&proxy), (By::Ringside, Why::Drain, Some(1001), Some(1001)));
     }
     proxy.wait_until_held(0);
 }

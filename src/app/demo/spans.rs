@@ -158,8 +158,10 @@ mod tests {
             took: Duration::from_secs(3),
             subject: None,
             protocol: None,
-            from_client: Counts { frames: 2, messages: 1, bytes: 70 },
+            from_client: Counts { frames: 2, messages: 1, bytes: 70, compressed: 0 },
             from_app: Counts::default(),
+            client_round_trip: None,
+            app_round_trip: None,
             end: End { by: By::App, why: Why::Closed, code_sent: Some(1000), code_received: Some(1000) },
         }
     }

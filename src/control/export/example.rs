@@ -54,8 +54,10 @@ pub(super) fn connection(by: By, why: Why) -> Connection {
         took: Duration::from_secs(3600),
         subject: Some("alice".into()),
         protocol: None,
-        from_client: Counts { frames: 5, messages: 3, bytes: 700 },
-        from_app: Counts { frames: 9, messages: 9, bytes: u64::MAX },
+        from_client: Counts { frames: 5, messages: 3, bytes: 700, compressed: 0 },
+        from_app: Counts { frames: 9, messages: 9, bytes: u64::MAX, compressed: 0 },
+        client_round_trip: None,
+        app_round_trip: None,
         end: End { by, why, code_sent: Some(1002), code_received: None },
     }
 }

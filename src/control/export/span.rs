@@ -80,8 +80,9 @@ fn from_handshake(handshake: &Handshake) -> SpanData {
 }
 
 fn from_connection(connection: &Connection) -> SpanData {
-    let Connection { id, client, span, handshake, started, took, subject, protocol, from_client, from_app, end } =
-        connection;
+    let Connection {
+        id, client, span, handshake, started, took, subject, protocol, from_client, from_app, end, ..
+    } = connection;
     let mut attributes = Attributes::default();
     attributes.put("ringside.connection.id", count(id.0));
     attributes.peer(*client);
@@ -150,7 +151,7 @@ fn is_get(outcome: Outcome) -> bool {
 
 /// Whether an end counts as a failure of our side: the app broke off, or we did.
 fn is_fault(end: &End) -> bool {
-    end.why == Why::Internal || (end.by == By::App && !matches!(end.why, Why::Closed | Why::Eof | Why::Shutdown))
+    end.why == Why::Internal || (end.by == By::App && !matches!(end.why, Why::Closed | Why::Eof | Why::Drain))
 }
 
 /// OTLP knows signed integers only.
@@ -322,7 +323,7 @@ mod tests {
             (By::App, Why::Closed, false),
             (By::App, Why::Eof, false),
             (By::Client, Why::Reset, false),
-            (By::Ringside, Why::Shutdown, false),
+            (By::Ringside, Why::Drain, false),
             (By::App, Why::Reset, true),
             (By::App, Why::Violation(Rule::AppMasked), true),
             (By::Ringside, Why::Internal, true),

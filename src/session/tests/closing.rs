@@ -210,7 +210,7 @@ fn shutdown_closes_both_sides() {
     pair.sends(APP, &close(APP, 1001)).unwrap();
     pair.ends(APP, Ending::Eof);
     pair.ends(CLIENT, Ending::Eof);
-    assert_eq!(pair.end(), (By::Ringside, Why::Shutdown, Some(1001), Some(1001)));
+    assert_eq!(pair.end(), (By::Ringside, Why::Drain, Some(1001), Some(1001)));
     assert_eq!(pair.partings(), (Orderly, Orderly));
 }
 
@@ -229,7 +229,7 @@ fn our_close_waits_for_the_end_of_a_frame() {
     pair.sends(APP, &close(APP, 1001)).unwrap();
     assert_eq!(pair.finished, [APP]);
     pair.at(5 * SECOND);
-    assert_eq!(pair.end(), (By::Ringside, Why::Shutdown, Some(1001), None));
+    assert_eq!(pair.end(), (By::Ringside, Why::Drain, Some(1001), None));
     assert_eq!(pair.partings(), (Orderly, Orderly));
 }
 
@@ -241,7 +241,7 @@ fn a_frame_that_does_not_end_is_cut_at_the_deadline() {
     pair.shuts_down();
     pair.at(5 * SECOND);
     assert_eq!(pair.got(CLIENT), long[..5], "nothing is forged");
-    assert_eq!(pair.end(), (By::Ringside, Why::Shutdown, None, None));
+    assert_eq!(pair.end(), (By::Ringside, Why::Drain, None, None));
     assert_eq!(pair.partings(), (Cut, Orderly));
 }
 
@@ -312,7 +312,7 @@ fn a_frame_behind_a_close_does_not_cost_its_sender_the_answer() {
 #[test]
 fn a_wish_is_told_once() {
     let mut pair = Pair::new();
-    pair.session.handle_shutdown(pair.now, 1001);
+    pair.session.handle_drain(pair.now, 1001);
     assert!(pair.session.poll_inject(CLIENT, KEY).is_some());
     assert!(pair.session.poll_inject(CLIENT, KEY).is_none());
     assert!(!pair.session.poll_finish(CLIENT), "its answer is still to come");

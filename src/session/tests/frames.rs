@@ -22,13 +22,13 @@ fn relays_frames_verbatim_both_ways() {
     .concat();
     pair.sends(CLIENT, &stream).unwrap();
     assert_eq!(pair.got(APP), stream);
-    let counts = Counts { frames: 5, messages: 2, bytes: stream.len() as u64 };
+    let counts = Counts { frames: 5, messages: 2, bytes: stream.len() as u64, compressed: 0 };
     assert_eq!(pair.session.counts(CLIENT), counts);
 
     let answer = text(APP, "hi");
     pair.sends(APP, &answer).unwrap();
     assert_eq!(pair.got(CLIENT), answer);
-    assert_eq!(pair.session.counts(APP), Counts { frames: 1, messages: 1, bytes: 4 });
+    assert_eq!(pair.session.counts(APP), Counts { frames: 1, messages: 1, bytes: 4, compressed: 0 });
     assert_eq!(pair.session.end(), None);
     assert_eq!(pair.session.poll_timeout(), None);
 }
@@ -41,7 +41,7 @@ fn lets_payload_pass_before_its_frame_is_complete() {
     assert_eq!(pair.got(APP), b"", "the header is not complete");
     pair.sends(CLIENT, &bytes[5..8]).unwrap();
     assert_eq!(pair.got(APP), bytes[..8]);
-    assert_eq!(pair.session.counts(CLIENT), Counts { frames: 1, messages: 0, bytes: 8 });
+    assert_eq!(pair.session.counts(CLIENT), Counts { frames: 1, messages: 0, bytes: 8, compressed: 0 });
     pair.sends(CLIENT, &bytes[8..]).unwrap();
     assert_eq!(pair.got(APP), bytes[8..]);
     assert_eq!(pair.session.counts(CLIENT).messages, 1);
@@ -134,7 +134,7 @@ fn counts_what_passed_before_an_offence() {
     let mut pair = Pair::new();
     let bytes = [text(CLIENT, "one"), frame(CLIENT, 0x83, b"bad"), text(CLIENT, "two")].concat();
     pair.sends(CLIENT, &bytes).unwrap_err();
-    assert_eq!(pair.session.counts(CLIENT), Counts { frames: 1, messages: 1, bytes: 9 });
+    assert_eq!(pair.session.counts(CLIENT), Counts { frames: 1, messages: 1, bytes: 9, compressed: 0 });
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_huge_payload_in_flight_is_not_looked_at() {
 
 #[test]
 fn needs_no_room_while_nothing_is_held() {
-    let mut session = Session::new(CONFIG, Negotiated::default());
+    let mut session = Session::new(&CONFIG, Negotiated::default());
     let mut buf = text(APP, "hello");
     let mut filled = 0..buf.len();
     let mut window = Window::new(&mut buf, &mut filled);

@@ -100,7 +100,7 @@ impl Driver {
             10 => self.ends(side, program.next()?),
             11 => self.loses(side, Ending::Reset),
             12 if operation & 0x10 == 0 => self.loses(side, Ending::WriteStalled),
-            12 => self.session.handle_shutdown(self.now, 1001),
+            12 => self.session.handle_drain(self.now, 1001),
             13 => {
                 self.now += Duration::from_millis(u64::from(program.next()?) * 40);
                 self.session.handle_timeout(self.now);
