@@ -187,9 +187,10 @@ impl Pump<'_> {
             Side::Client => &counters.from_client,
             Side::App => &counters.from_app,
         };
-        let Traffic { frames, messages, bytes } = traffic;
+        let Traffic { frames, messages, compressed, bytes } = traffic;
         frames.add(counts.frames - self.counted.frames);
         messages.add(counts.messages - self.counted.messages);
+        compressed.add(counts.compressed - self.counted.compressed);
         bytes.add(counts.bytes - self.counted.bytes);
         self.counted = counts;
     }

@@ -17,6 +17,18 @@ pub enum By {
 }
 
 impl By {
+    /// All of them, for tables and tests.
+    pub const ALL: [Self; 3] = [Self::Client, Self::App, Self::Ringside];
+
+    /// Its place in [`ALL`](Self::ALL).
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Client => 0,
+            Self::App => 1,
+            Self::Ringside => 2,
+        }
+    }
+
     /// Its name in logs, spans and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +48,7 @@ impl From<Side> for By {
     }
 }
 
-/// Why a connection ended. Beside it stands who: `by`.
+/// Why a connection ended. Beside it stands who: `by`, one of those that [`Why::by`] names.
 ///
 /// The first fault is the cause. Without a fault it is what began the closing: a Close frame, the end of a byte
 /// stream, a decision of ours.
@@ -47,7 +59,7 @@ impl From<Side> for By {
 /// | `eof` | client, app | 1006 at the app; 1012 with a retry hint at the client | `by` ended its stream in order, but without a Close frame | let `by` close with a code; an app that stops should close its sockets first |
 /// | `truncated` | client, app | as for `eof`; 1006 also at a client that was in the middle of a frame | the stream of `by` ended inside a frame, or inside TLS (no `close_notify`): the network, a proxy or a crash cut it | look for what stands between us and `by`, and for crashes |
 /// | `reset` | client, app | as for `truncated` | `by` aborted its connection: a crash, a kill, a firewall, or a close with unread data | as for `truncated` |
-/// | a rule's name, such as `text_utf8` | client, app | 1002, 1007, 1008 or 1009 at `by`; 1001 (app) or 1011 (client) at the other side | `by` sent a frame that breaks this [rule](Rule), whose source stands beside it | fix `by`, or raise the bound if the source is a key of `limits` |
+/// | a rule's name, such as `text_utf8` | client, app | 1002, 1007, 1008 or 1009 at `by`; 1001 (app) or 1011 (client) at the other side | `by` sent a frame that breaks this [rule](Rule), whose source stands beside it. Rates and `client_unmasked` are about clients alone, `app_masked` is about apps | fix `by`, or raise the bound if the source is a key of `limits` |
 /// | `tls_broken` | client | 1006 at both sides | `by` sent what is no TLS, or what does not decrypt | suspect the network path or the client's TLS library |
 /// | `write_stalled` | client, app | 1006 at `by`; 1001 (app) or 1011 (client) at the other side | `by` took nothing of what we wrote for `timeouts.write_stall` | find out why `by` does not read |
 /// | `peer_dead` | client, app | as for `write_stalled` | nothing came from `by` for an interval of `keepalive`, nor an answer to `keepalive.missed` Pings | usual for clients that lose their network; many at once: look at the path. Raise the interval if it hits the living |
@@ -122,15 +134,39 @@ impl Why {
         }
     }
 
+    /// Who can end a connection for this cause. Metrics have a series for each of these and for no other.
+    pub const fn by(self) -> &'static [By] {
+        match self {
+            Self::Idle | Self::Expired | Self::MaxAge | Self::Drain | Self::Internal => &[By::Ringside],
+            Self::TlsBroken
+            | Self::Violation(
+                Rule::ClientUnmasked
+                | Rule::MessageRate
+                | Rule::ByteRate
+                | Rule::SubjectMessageRate
+                | Rule::SubjectByteRate,
+            ) => &[By::Client],
+            Self::Violation(Rule::AppMasked) => &[By::App],
+            Self::Closed
+            | Self::Eof
+            | Self::Truncated
+            | Self::Reset
+            | Self::WriteStalled
+            | Self::PeerDead
+            | Self::CloseTimeout
+            | Self::Violation(_) => &[By::Client, By::App],
+        }
+    }
+
     /// Whether something went wrong. What is no fault is an orderly way to begin a closing.
     pub const fn is_fault(self) -> bool {
         !matches!(self, Self::Closed | Self::Eof | Self::Idle | Self::Expired | Self::MaxAge | Self::Drain)
     }
 
-    /// The rule that was broken.
-    pub const fn rule(self) -> Option<Rule> {
+    /// Where the rule stands that was broken: a section, or a key of the configuration. `None` without a violation.
+    pub const fn source(self) -> Option<&'static str> {
         match self {
-            Self::Violation(rule) => Some(rule),
+            Self::Violation(rule) => Some(rule.source()),
             _ => None,
         }
     }
@@ -190,8 +226,8 @@ pub struct End {
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} by {}", self.why.as_str(), self.by.as_str())?;
-        if let Some(rule) = self.why.rule() {
-            write!(f, " ({})", rule.source())?;
+        if let Some(source) = self.why.source() {
+            write!(f, " ({source})")?;
         }
         if let Some(code) = self.code_received {
             write!(f, ", client sent {code}")?;
@@ -205,13 +241,48 @@ impl fmt::Display for End {
 
 #[cfg(test)]
 mod tests {
-    use super::Why;
+    use super::{By, Why};
+
+    #[test]
+    fn each_who_has_its_place() {
+        for (place, by) in By::ALL.into_iter().enumerate() {
+            assert_eq!(by.index(), place, "{by:?}");
+        }
+    }
 
     #[test]
     fn each_cause_has_its_place_and_its_name() {
         for (place, why) in Why::ALL.into_iter().enumerate() {
             assert_eq!(why.index(), place, "{why:?}");
             assert_eq!(Why::ALL.iter().filter(|other| other.as_str() == why.as_str()).count(), 1, "{why:?}");
+        }
+    }
+
+    #[test]
+    fn the_table_above_names_each_cause_and_who_can_be_behind_it() {
+        let rows: Vec<_> = include_str!("end.rs").lines().filter_map(|line| line.strip_prefix("/// | `")).collect();
+        let mut documented = 0;
+        for why in Why::ALL.into_iter().filter(|why| why.source().is_none()) {
+            let by: Vec<_> = why.by().iter().map(|by| by.as_str()).collect();
+            let row = format!("{}` | {} |", why.as_str(), by.join(", "));
+            assert_eq!(rows.iter().filter(|line| line.starts_with(&row)).count(), 1, "{row}");
+            documented += 1;
+        }
+        assert_eq!(rows.len(), documented, "nothing else stands there");
+    }
+
+    #[test]
+    fn the_readme_names_each_cause() {
+        let readme = include_str!("../../README.md");
+        for why in Why::ALL {
+            assert!(readme.contains(&format!("`{}`", why.as_str())), "{why:?}");
+        }
+    }
+
+    #[test]
+    fn faults_of_clients_and_apps_are_not_ours() {
+        for why in Why::ALL {
+            assert_eq!(why.is_fault() && why.by() == [By::Ringside], why == Why::Internal, "{why:?}");
         }
     }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::counters::{Counter, Counters, Traffic};
+use super::end::Why;
 use super::reason::Reason;
+use crate::peer::Side;
 
 /// How a metric's value moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,12 @@ impl Seen<'_> {
         samples(&[("direction", "from_client")], self.sum(|worker| of(&worker.from_client)));
         samples(&[("direction", "from_app")], self.sum(|worker| of(&worker.from_app)));
     }
+
+    fn both_sides(&self, samples: &mut Samples<'_>, label: &'static str, of: fn(&Counters, Side) -> &Counter) {
+        for side in [Side::Client, Side::App] {
+            samples(&[(label, side.as_str())], self.sum(|worker| of(worker, side)));
+        }
+    }
 }
 
 /// Every metric.
@@ -101,8 +109,16 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: "ringside_connections_ended_total",
         kind: Kind::Counter,
-        help: "WebSockets that ended, for whatever reason; log lines and spans say which.",
-        read: |seen, samples| samples(&[], seen.sum(|worker| &worker.ended)),
+        help: "WebSockets ended, by who ended them and why, as in log lines and spans. All: sum without (by, why). A why \
+               that is the name of a rule is a violation; all of those: sum over these names.",
+        read: |seen, samples| {
+            for why in Why::ALL {
+                for &by in why.by() {
+                    let labels = [("by", by.as_str()), ("why", why.as_str())];
+                    samples(&labels, seen.sum(|worker| worker.ended(by, why)));
+                }
+            }
+        },
     },
     Metric {
         name: "ringside_handshakes_total",
@@ -129,16 +145,34 @@ pub const ALL: &[Metric] = &[
         read: |seen, samples| seen.both_ways(samples, |traffic| &traffic.messages),
     },
     Metric {
+        name: "ringside_messages_compressed_total",
+        kind: Kind::Counter,
+        help: "Of the messages, those compressed by permessage-deflate. Their text is not checked for UTF-8.",
+        read: |seen, samples| seen.both_ways(samples, |traffic| &traffic.compressed),
+    },
+    Metric {
         name: "ringside_bytes_total",
         kind: Kind::Counter,
         help: "Bytes of frames relayed, headers included, before TLS.",
         read: |seen, samples| seen.both_ways(samples, |traffic| &traffic.bytes),
     },
     Metric {
-        name: "ringside_violations_total",
+        name: "ringside_keepalive_pings_total",
         kind: Kind::Counter,
-        help: "Connections ended because a frame broke RFC 6455 or a bound. More than a few: a broken client or app.",
-        read: |seen, samples| samples(&[], seen.sum(|worker| &worker.violations)),
+        help: "Pings of our own to sides that were silent. Stays 0 where keepalive is off or nobody is silent.",
+        read: |seen, samples| seen.both_sides(samples, "to", Counters::pings),
+    },
+    Metric {
+        name: "ringside_keepalive_pongs_total",
+        kind: Kind::Counter,
+        help: "Pongs that answered those Pings. Pings minus pongs: on their way, or to peers that are going or gone.",
+        read: |seen, samples| seen.both_sides(samples, "from", Counters::pongs),
+    },
+    Metric {
+        name: "ringside_throttled_total",
+        kind: Kind::Counter,
+        help: "Times reading from a client paused because it was over a rate. Rising: clients send more than they may.",
+        read: |seen, samples| samples(&[], seen.sum(|worker| &worker.throttled)),
     },
     Metric {
         name: "ringside_lease_waits_total",

@@ -9,7 +9,6 @@ use crate::opening::{self, Arrival, Opened, Snapshot};
 use crate::relay;
 use crate::ring::runtime;
 use crate::session::{self, Negotiated, Session};
-use crate::telemetry::end::Why;
 use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
 
@@ -106,10 +105,7 @@ impl Drop for Relayed {
         record.took = self.began.elapsed();
         let counters = &self.local.relaying.counters;
         counters.open.sub(1);
-        counters.ended.add(1);
-        if let Why::Violation(_) = record.end.why {
-            counters.violations.add(1);
-        }
+        counters.ended(record.end.by, record.end.why).add(1);
         self.local.reporter.report(Event::Connection(record));
     }
 }

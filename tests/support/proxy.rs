@@ -196,6 +196,12 @@ impl Proxy {
         server.counters().iter().map(|counters| counter(counters).get()).sum()
     }
 
+    /// The connections that have ended, however they did.
+    pub(crate) fn ended(&self) -> u64 {
+        let ends = Why::ALL.into_iter().flat_map(|why| why.by().iter().map(move |&by| (by, why)));
+        ends.map(|(by, why)| self.count(|counters| counters.ended(by, why))).sum()
+    }
+
     /// Waits until the proxy holds so many connections.
     pub(crate) fn wait_until_held(&self, wanted: u64) {
         self.wait_until_held_after(wanted, "");
