@@ -13,7 +13,7 @@ use ringside::peer::Peer;
 use ringside::rule::Rule;
 use ringside::telemetry::end::{By, End, Why};
 use ringside::telemetry::reason::Reason;
-use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome};
+use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome, RoundTrip};
 use ringside::telemetry::report::{self, Reporter};
 use ringside::telemetry::trace::{Ids, Remote, Sampler, Span};
 
@@ -74,9 +74,9 @@ fn connection(handshake: Span, span: Span) -> Event {
         took: Duration::from_secs(60),
         subject: Some("alice".into()),
         protocol: Some("chat.v1".into()),
-        from_client: Counts { frames: 5, messages: 3, bytes: 700, compressed: 0 },
+        from_client: Counts { frames: 5, messages: 3, bytes: 700, compressed: 2 },
         from_app: Counts { frames: 9, messages: 8, bytes: 1400, compressed: 0 },
-        client_round_trip: None,
+        client_round_trip: Some(RoundTrip { last: Duration::from_millis(40), least: Duration::from_millis(25) }),
         app_round_trip: None,
         end: End {
             by: By::App,
@@ -158,8 +158,14 @@ fn an_opened_connection_is_two_spans_of_the_clients_trace() {
         ("websocket.close.code_received", "1000"),
         ("websocket.subprotocol", "chat.v1"),
         ("ringside.end.by", "app"),
-        ("ringside.end.why", "reserved_bits"),
-        ("ringside.end.rule", "app_masked"),
+        ("ringside.end.why", "app_masked"),
+        ("ringside.end.source", "RFC 6455 section 5.1"),
+        ("error.type", "app_masked"),
+        ("websocket.from_client.messages_compressed", "2"),
+        ("websocket.from_app.messages_compressed", "0"),
+        ("websocket.client.round_trip", "0.04"),
+        ("websocket.client.round_trip_least", "0.025"),
+        ("websocket.app.round_trip", ""),
     ] {
         assert_eq!(attribute(&second.attributes, key), value, "{key}");
     }

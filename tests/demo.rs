@@ -59,9 +59,9 @@ fn tells_the_story(engine: &str) {
         &["ok", "a frame that breaks the protocol", "1002"],
         &["refused", "401 token_expired"],
         &["ended", "closed by client, client sent 1000, client got 1000"],
-        &["ended", "violation by client (client_unmasked, RFC 6455 section 5.1), client got 1002"],
+        &["ended", "client_unmasked by client (RFC 6455 section 5.1), client got 1002"],
         &["GET", "http.response.status_code=426", "ringside.reason=not_upgrade"],
-        &["websocket", "ringside.end.rule=client_unmasked"],
+        &["websocket", "ringside.end.why=client_unmasked"],
         &["All 13 scenes turned out as expected"],
     ] {
         assert!(has(words), "no line with {words:?} in\n{stdout}");

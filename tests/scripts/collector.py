@@ -90,6 +90,7 @@ class Collector:
             # "hello" each way and a Close with a code each way; the client's frames carry a mask of 4 bytes.
             "websocket.from_client.frames": "2", "websocket.from_client.messages": "1",
             "websocket.from_client.bytes": "19", "websocket.from_app.bytes": "11",
+            "websocket.from_client.messages_compressed": "0", "websocket.from_app.messages_compressed": "0",
         })
         refused = await self._span({
             "ringside.outcome": "refused", "http.response.status_code": "401", "ringside.reason": "token_audience",

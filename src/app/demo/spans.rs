@@ -8,19 +8,17 @@ use opentelemetry_sdk::trace::SpanData;
 use super::show;
 use super::steps::{Differs, same};
 use super::witness::Reported;
-use crate::telemetry::end::Why;
 use crate::telemetry::record::{Connection, Handshake, Outcome};
 use crate::telemetry::trace::Span;
 
 /// The attributes that the tree shows.
-const KEY: [&str; 9] = [
+const KEY: [&str; 8] = [
     "http.response.status_code",
     "ringside.reason",
     "tls.protocol.version",
     "websocket.subprotocol",
     "ringside.end.by",
     "ringside.end.why",
-    "ringside.end.rule",
     "websocket.from_client.bytes",
     "websocket.from_app.bytes",
 ];
@@ -94,9 +92,7 @@ fn agree_on_connection(connection: &Connection, span: &SpanData, above: &SpanDat
     has(span, "ringside.connection.id", connection.id.0)?;
     has(span, "ringside.end.by", connection.end.by.as_str())?;
     has(span, "ringside.end.why", connection.end.why.as_str())?;
-    if let Why::Violation(rule) = connection.end.why {
-        has(span, "ringside.end.rule", rule)?;
-    }
+    has(span, "ringside.end.source", connection.end.why.source().unwrap_or_default())?;
     has(span, "websocket.from_client.messages", connection.from_client.messages)?;
     has(span, "websocket.from_client.bytes", connection.from_client.bytes)?;
     has(span, "websocket.from_app.messages", connection.from_app.messages)?;

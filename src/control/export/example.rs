@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::peer::Peer;
 use crate::telemetry::end::{By, End, Why};
-use crate::telemetry::record::{Connection, ConnectionId, Counts, Handshake, Outcome, TlsFacts};
+use crate::telemetry::record::{Connection, ConnectionId, Counts, Handshake, Outcome, RoundTrip, TlsFacts};
 use crate::telemetry::trace::{Ids, Remote, Sampler, Span};
 
 pub(super) fn started() -> SystemTime {
@@ -54,10 +54,16 @@ pub(super) fn connection(by: By, why: Why) -> Connection {
         took: Duration::from_secs(3600),
         subject: Some("alice".into()),
         protocol: None,
-        from_client: Counts { frames: 5, messages: 3, bytes: 700, compressed: 0 },
+        from_client: Counts { frames: 5, messages: 3, bytes: 700, compressed: 2 },
         from_app: Counts { frames: 9, messages: 9, bytes: u64::MAX, compressed: 0 },
         client_round_trip: None,
         app_round_trip: None,
         end: End { by, why, code_sent: Some(1002), code_received: None },
     }
+}
+
+/// `connection` with Pings that both sides answered.
+pub(super) fn pinged(connection: Connection) -> Connection {
+    let trip = |last, least| Some(RoundTrip { last: Duration::from_micros(last), least: Duration::from_micros(least) });
+    Connection { client_round_trip: trip(40_500, 20_250), app_round_trip: trip(250, 125), ..connection }
 }

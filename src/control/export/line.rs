@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::telemetry::end::Why;
-use crate::telemetry::record::{Connection, Event, Handshake, Outcome};
+use crate::telemetry::record::{Connection, Event, Handshake, Outcome, RoundTrip};
 
 /// Writes the event's line.
 pub(super) fn write(event: &Event) {
@@ -48,17 +47,15 @@ fn write_handshake(handshake: &Handshake) {
 
 fn write_connection(connection: &Connection) {
     let Connection { id, client, span, took, subject, protocol, from_client, from_app, end, .. } = connection;
-    let rule = match end.why {
-        Why::Violation(rule) => Some(rule.as_str()),
-        _ => None,
-    };
+    let rtt = |trip: Option<RoundTrip>| trip.map(|trip| millis(trip.last));
+    let rtt_least = |trip: Option<RoundTrip>| trip.map(|trip| millis(trip.least));
     info!(
         target: "ringside::connection",
         id = id.0,
         %client,
         by = end.by.as_str(),
         why = end.why.as_str(),
-        rule,
+        source = end.why.source(),
         code_sent = end.code_sent,
         code_received = end.code_received,
         subject,
@@ -67,9 +64,15 @@ fn write_connection(connection: &Connection) {
         from_client.frames,
         from_client.messages,
         from_client.bytes,
+        from_client.compressed,
         from_app.frames,
         from_app.messages,
         from_app.bytes,
+        from_app.compressed,
+        client_rtt_ms = rtt(connection.client_round_trip),
+        client_rtt_least_ms = rtt_least(connection.client_round_trip),
+        app_rtt_ms = rtt(connection.app_round_trip),
+        app_rtt_least_ms = rtt_least(connection.app_round_trip),
         trace_id = %span.trace,
         span_id = %span.id,
         "ended",
@@ -142,12 +145,31 @@ mod tests {
         let (trace_id, span_id) = (record.span.trace.to_string(), record.span.id.to_string());
         let expected = json!({
             "level": "INFO", "target": "ringside::connection", "message": "ended", "id": 7,
-            "client": "192.0.2.7:50123", "by": "client", "why": "violation", "rule": "reserved_bits",
-            "code_sent": 1002, "subject": "alice", "took_ms": 3_600_000.0,
+            "client": "192.0.2.7:50123", "by": "client", "why": "reserved_bits",
+            "source": "RFC 6455 section 5.2", "code_sent": 1002, "subject": "alice", "took_ms": 3_600_000.0,
             "from_client.frames": 5, "from_client.messages": 3, "from_client.bytes": 700,
-            "from_app.frames": 9, "from_app.messages": 9, "from_app.bytes": u64::MAX,
+            "from_client.compressed": 2,
+            "from_app.frames": 9, "from_app.messages": 9, "from_app.bytes": u64::MAX, "from_app.compressed": 0,
             "trace_id": trace_id, "span_id": span_id,
         });
         assert_eq!(line(&Event::Connection(Box::new(record))), expected);
+    }
+
+    #[test]
+    fn an_end_without_a_violation_has_no_source() {
+        let expired = line(&Event::Connection(Box::new(example::connection(By::Ringside, Why::Expired))));
+        assert_eq!([&expired["by"], &expired["why"]], ["ringside", "expired"]);
+        for absent in ["source", "client_rtt_ms", "client_rtt_least_ms", "app_rtt_ms", "app_rtt_least_ms"] {
+            assert_eq!(expired.get(absent), None, "{absent}");
+        }
+    }
+
+    #[test]
+    fn round_trips_are_in_milliseconds() {
+        let record = example::pinged(example::connection(By::Client, Why::PeerDead));
+        let dead = line(&Event::Connection(Box::new(record)));
+        assert_eq!([&dead["by"], &dead["why"]], ["client", "peer_dead"]);
+        assert_eq!([&dead["client_rtt_ms"], &dead["client_rtt_least_ms"]], [40.5, 20.25]);
+        assert_eq!([&dead["app_rtt_ms"], &dead["app_rtt_least_ms"]], [0.25, 0.125]);
     }
 }

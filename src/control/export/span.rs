@@ -16,13 +16,17 @@
 //! | `ringside.tls.duration` | handshake | seconds that the TLS handshake took |
 //! | `ringside.tls.client_certificate` | handshake | whether the client showed a certificate that verified |
 //! | `ringside.app.duration` | handshake | seconds from the dial to the app's answer |
-//! | `ringside.end.by`, `ringside.end.why`, `ringside.end.rule` | connection | who ended it, why, and the rule that was broken |
+//! | `ringside.end.by`, `ringside.end.why` | connection | who ended it and why: `telemetry::end::Why` lists the causes |
+//! | `ringside.end.source` | connection | where the rule stands that was broken: an RFC's section or a key of the configuration |
 //! | `websocket.subprotocol` | both | as agreed |
-//! | `websocket.from_client.*`, `websocket.from_app.*` | connection | `frames`, `messages`, `bytes` that the side sent |
+//! | `websocket.from_client.*`, `websocket.from_app.*` | connection | `frames`, `messages`, `bytes` that the side sent; of the messages, `messages_compressed` |
+//! | `websocket.client.round_trip`, `websocket.app.round_trip` | connection | seconds that our latest answered Ping took |
+//! | `websocket.client.round_trip_least`, `websocket.app.round_trip_least` | connection | seconds that the quickest took |
 //! | `websocket.close.code_sent`, `websocket.close.code_received` | connection | close codes to and from the client |
 //!
-//! The status is an error when our side of the house failed (5xx, or an app that broke off). What a client does
-//! wrong leaves it unset, as the HTTP conventions say of 4xx; so does a 101.
+//! The status is an error when our side of the house failed: a 5xx, a fault of ours, or an app that broke off, broke a
+//! rule, stalled or died. What a client does wrong leaves it unset, as the HTTP conventions say of 4xx; so does a 101,
+//! and so does every orderly end, be it that the app leaves without a Close (`eof`) or the token expires.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
@@ -32,13 +36,29 @@ use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 
 use crate::peer::Peer;
-use crate::telemetry::end::{By, End, Why};
+use crate::telemetry::end::{By, End};
 use crate::telemetry::reason::Reason;
-use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome, TlsFacts};
+use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome, RoundTrip, TlsFacts};
 use crate::telemetry::trace::Span;
 
 static SCOPE: LazyLock<InstrumentationScope> =
     LazyLock::new(|| InstrumentationScope::builder("ringside").with_version(env!("CARGO_PKG_VERSION")).build());
+
+/// What [`Counts`] of a client are called.
+const FROM_CLIENT: [&str; 4] = [
+    "websocket.from_client.frames",
+    "websocket.from_client.messages",
+    "websocket.from_client.bytes",
+    "websocket.from_client.messages_compressed",
+];
+
+/// What [`Counts`] of an app are called.
+const FROM_APP: [&str; 4] = [
+    "websocket.from_app.frames",
+    "websocket.from_app.messages",
+    "websocket.from_app.bytes",
+    "websocket.from_app.messages_compressed",
+];
 
 /// Whether the event's span is exported.
 pub(super) fn sampled(event: &Event) -> bool {
@@ -81,19 +101,29 @@ fn from_handshake(handshake: &Handshake) -> SpanData {
 
 fn from_connection(connection: &Connection) -> SpanData {
     let Connection {
-        id, client, span, handshake, started, took, subject, protocol, from_client, from_app, end, ..
+        id,
+        client,
+        span,
+        handshake,
+        started,
+        took,
+        subject,
+        protocol,
+        from_client,
+        from_app,
+        client_round_trip,
+        app_round_trip,
+        end,
     } = connection;
     let mut attributes = Attributes::default();
     attributes.put("ringside.connection.id", count(id.0));
     attributes.peer(*client);
     attributes.put("ringside.subject.present", subject.is_some());
     attributes.put_some("websocket.subprotocol", protocol.clone());
-    attributes.counts(
-        ["websocket.from_client.frames", "websocket.from_client.messages", "websocket.from_client.bytes"],
-        *from_client,
-    );
-    attributes
-        .counts(["websocket.from_app.frames", "websocket.from_app.messages", "websocket.from_app.bytes"], *from_app);
+    attributes.counts(FROM_CLIENT, *from_client);
+    attributes.counts(FROM_APP, *from_app);
+    attributes.round_trip(["websocket.client.round_trip", "websocket.client.round_trip_least"], *client_round_trip);
+    attributes.round_trip(["websocket.app.round_trip", "websocket.app.round_trip_least"], *app_round_trip);
     let status = attributes.end(end);
     let mut links = SpanLinks::default();
     links.links.push(Link::with_context(context(handshake)));
@@ -149,9 +179,9 @@ fn is_get(outcome: Outcome) -> bool {
     )
 }
 
-/// Whether an end counts as a failure of our side: the app broke off, or we did.
+/// Whether an end counts as a failure of our side: a fault of the app's, or of ours.
 fn is_fault(end: &End) -> bool {
-    end.why == Why::Internal || (end.by == By::App && !matches!(end.why, Why::Closed | Why::Eof | Why::Drain))
+    end.why.is_fault() && end.by != By::Client
 }
 
 /// OTLP knows signed integers only.
@@ -208,18 +238,24 @@ impl Attributes {
         self.put("ringside.tls.client_certificate", tls.client_certificate);
     }
 
-    fn counts(&mut self, keys: [&'static str; 3], counts: Counts) {
-        for (key, n) in keys.into_iter().zip([counts.frames, counts.messages, counts.bytes]) {
+    fn counts(&mut self, keys: [&'static str; 4], counts: Counts) {
+        let Counts { frames, messages, bytes, compressed } = counts;
+        for (key, n) in keys.into_iter().zip([frames, messages, bytes, compressed]) {
             self.put(key, count(n));
+        }
+    }
+
+    fn round_trip(&mut self, keys: [&'static str; 2], trip: Option<RoundTrip>) {
+        let Some(RoundTrip { last, least }) = trip else { return };
+        for (key, took) in keys.into_iter().zip([last, least]) {
+            self.put(key, took.as_secs_f64());
         }
     }
 
     fn end(&mut self, end: &End) -> Status {
         self.put("ringside.end.by", end.by.as_str());
         self.put("ringside.end.why", end.why.as_str());
-        if let Why::Violation(rule) = end.why {
-            self.put("ringside.end.rule", rule.as_str());
-        }
+        self.put_some("ringside.end.source", end.why.source());
         self.put_some("websocket.close.code_sent", end.code_sent.map(i64::from));
         self.put_some("websocket.close.code_received", end.code_received.map(i64::from));
         if is_fault(end) {
@@ -310,8 +346,10 @@ mod tests {
         assert_eq!((span.parent_span_id, span.parent_span_is_remote), (handshake, false));
         assert_eq!(span.links[0].span_context.span_id(), handshake);
         let attributes = attributes(&span);
-        assert_eq!(attributes["ringside.end.rule"], "client_unmasked");
+        assert_eq!(attributes["ringside.end.why"], "client_unmasked");
+        assert_eq!(attributes["ringside.end.source"], "RFC 6455 section 5.1");
         assert_eq!(attributes["websocket.from_client.messages"], "3");
+        assert_eq!(attributes["websocket.from_client.messages_compressed"], "2");
         assert_eq!(attributes["websocket.from_app.bytes"], i64::MAX.to_string(), "more than OTLP can say");
         assert_eq!(attributes["websocket.close.code_sent"], "1002");
         assert!(!attributes.contains_key("websocket.close.code_received"));
@@ -320,18 +358,49 @@ mod tests {
     #[test]
     fn an_end_is_an_error_when_it_is_not_the_clients() {
         for (by, why, error) in [
+            (By::Client, Why::Closed, false),
+            (By::Client, Why::Reset, false),
+            (By::Client, Why::PeerDead, false),
+            (By::Client, Why::Violation(Rule::TextUtf8), false),
             (By::App, Why::Closed, false),
             (By::App, Why::Eof, false),
-            (By::Client, Why::Reset, false),
-            (By::Ringside, Why::Drain, false),
+            (By::App, Why::Truncated, true),
             (By::App, Why::Reset, true),
-            (By::App, Why::Violation(Rule::AppMasked), true),
+            (By::App, Why::WriteStalled, true),
+            (By::App, Why::PeerDead, true),
+            (By::App, Why::CloseTimeout, true),
+            (By::App, Why::Violation(Rule::TextUtf8), true),
+            (By::Ringside, Why::Idle, false),
+            (By::Ringside, Why::Expired, false),
+            (By::Ringside, Why::MaxAge, false),
+            (By::Ringside, Why::Drain, false),
             (By::Ringside, Why::Internal, true),
         ] {
             let span = from_connection(&example::connection(by, why));
-            assert_eq!(matches!(span.status, Status::Error { .. }), error, "{by:?} {why:?}");
-            assert_eq!(attributes(&span).contains_key("error.type"), error, "{by:?} {why:?}");
+            let error = error.then_some(why.as_str());
+            assert_eq!(matches!(span.status, Status::Error { .. }), error.is_some(), "{by:?} {why:?}");
+            assert_eq!(attributes(&span).get("error.type").map(String::as_str), error, "{by:?} {why:?}");
         }
+    }
+
+    #[test]
+    fn an_end_without_a_violation_has_no_source_and_one_without_pongs_no_round_trip() {
+        let span = from_connection(&example::connection(By::Ringside, Why::Expired));
+        let attributes = attributes(&span);
+        assert_eq!([&*attributes["ringside.end.by"], &attributes["ringside.end.why"]], ["ringside", "expired"]);
+        assert!(!attributes.contains_key("ringside.end.source"), "{attributes:?}");
+        assert!(!attributes.keys().any(|key| key.contains("round_trip")), "{attributes:?}");
+    }
+
+    #[test]
+    fn round_trips_are_in_seconds() {
+        let span = from_connection(&example::pinged(example::connection(By::Client, Why::PeerDead)));
+        let attributes = attributes(&span);
+        assert_eq!(attributes["ringside.end.why"], "peer_dead");
+        assert_eq!(attributes["websocket.client.round_trip"], "0.0405");
+        assert_eq!(attributes["websocket.client.round_trip_least"], "0.02025");
+        assert_eq!(attributes["websocket.app.round_trip"], "0.00025");
+        assert_eq!(attributes["websocket.app.round_trip_least"], "0.000125");
     }
 
     #[test]
@@ -340,7 +409,7 @@ mod tests {
         let refused = Outcome::Refused { reason: Reason::AppTimeout, status: Some(504) };
         for span in [
             from_handshake(&example::handshake(refused)),
-            from_connection(&example::connection(By::App, Why::Violation(Rule::AppMasked))),
+            from_connection(&example::pinged(example::connection(By::App, Why::Violation(Rule::AppMasked)))),
         ] {
             for (key, value) in attributes(&span) {
                 let (name, own) = match key.rsplit_once('.') {
