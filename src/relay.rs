@@ -24,7 +24,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::peer::Side;
 use crate::ring::pool::Pool;
@@ -93,7 +93,7 @@ pub const LOST: End = End { by: By::Ringside, why: Why::Internal, code_sent: Non
 /// Relays until the connection is over, and closes both sockets.
 ///
 /// `mask` masks the Close frame that we may have to send to the app (RFC 6455 section 5.3). When `stop` is done, the
-/// session is told to close.
+/// session is told to close by the time that it gives.
 ///
 /// Not an `async fn`: the future lives as long as the connection, and would keep room for each argument besides what
 /// became of it.
@@ -105,7 +105,7 @@ pub fn run(
     mask: [u8; 4],
     config: Config,
     means: Means,
-    stop: impl Future<Output = ()>,
+    stop: impl Future<Output = Instant>,
     ended: impl FnOnce(Outcome),
 ) -> impl Future<Output = ()> {
     let link = Link::new(client.stream, client.tls, app.stream, session, mask, config, means);
@@ -118,7 +118,7 @@ pub fn run(
     }
 }
 
-async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, stop: impl Future<Output = ()>) {
+async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, stop: impl Future<Output = Instant>) {
     let mut from_client = pin!(pump::run(link, Side::Client, wire, early));
     let mut from_app = pin!(pump::run(link, Side::App, Vec::new(), app_early));
     let mut stop = pin!(stop);
@@ -129,9 +129,9 @@ async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, s
             link.settle();
             client_done = client_done || from_client.as_mut().poll(cx).is_ready();
             app_done = app_done || from_app.as_mut().poll(cx).is_ready();
-            if !stopping && stop.as_mut().poll(cx).is_ready() {
+            if !stopping && let Poll::Ready(until) = stop.as_mut().poll(cx) {
                 stopping = true;
-                link.shut_down();
+                link.drain(until);
             }
             if (client_done && app_done) || link.is_cut() || clock.poll(link, cx).is_ready() {
                 return Poll::Ready(());

@@ -7,6 +7,7 @@
 mod connection;
 mod crowd;
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -15,10 +16,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout_at;
 
 use crate::bytesize::ByteSize;
-use crate::lifecycle::drain::DrainWatch;
+use crate::lifecycle::drain::{DrainWatch, Pace};
 use crate::opening::{self, Snapshot};
 use crate::peer::Peer;
 use crate::ring::engine::{Choice, Engine};
@@ -47,16 +50,7 @@ pub struct Config {
     /// Most memory a worker's pool of buffers may take.
     pub buffers: ByteSize,
     /// How to stop.
-    pub drain: Drain,
-}
-
-/// How connections leave when this process is to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Drain {
-    /// Each connection gets its Close at a random time within this.
-    pub spread: Duration,
-    /// Who is still here after this time is cut.
-    pub timeout: Duration,
+    pub drain: Pace,
 }
 
 /// Connections past the bound that are still taken in, to be told that there is no room. Past them, accepting pauses
@@ -66,8 +60,8 @@ const TURNED_AWAY: usize = 64;
 /// How long accepting pauses when the system is out of something.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long connections may take to close when this process stops.
-const STOPPING: Duration = Duration::from_secs(8);
+/// How long connections that must be gone may take to write what was decided then, before the worker leaves them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Everything one worker needs.
 #[derive(Debug)]
@@ -93,39 +87,46 @@ pub struct Plan {
     /// Where it reports handshakes and ends.
     pub reporter: Reporter,
     /// When to stop. The worker holds on to it until its last connection is gone.
-    pub drain: DrainWatch,
+    pub stop: DrainWatch,
+    /// How to stop.
+    pub drain: Pace,
 }
 
-/// Starts a worker. Returns when it accepts connections.
+/// Starts a worker. Returns when it accepts connections. Its thread ends with how many connections the drain had to
+/// cut.
 ///
 /// # Errors
 /// When its thread, its engine or its listener cannot start.
-pub fn start(plan: Plan) -> io::Result<JoinHandle<()>> {
+pub fn start(plan: Plan) -> io::Result<JoinHandle<usize>> {
     let (started, outcome) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{}", plan.index)).spawn(move || {
         match Runtime::new(plan.engine, plan.connections).and_then(|runtime| Ok((runtime, Ids::from_os()?))) {
             Ok((runtime, ids)) => runtime.block_on(work(plan, ids, &started)),
             // Nobody waits for the answer only when the starting thread is gone, and with it this process.
-            Err(error) => drop(started.send(Err(error))),
+            Err(error) => {
+                let _ = started.send(Err(error));
+                0
+            }
         }
     })?;
     outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the worker panicked at its start")))?;
     Ok(thread)
 }
 
-async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) {
+async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) -> usize {
     let listener = Listener::new(plan.engine, plan.listener);
     let (listener, answer) = match listener {
         Ok(listener) => (Some(listener), Ok(())),
         Err(error) => (None, Err(error)),
     };
     let _ = started.send(answer);
-    let Some(listener) = listener else { return };
+    let Some(listener) = listener else { return 0 };
 
     let counters = Arc::clone(&plan.counters);
     let waits = Arc::clone(&plan.counters);
     let pool = Pool::new(plan.buffers, Box::new(move || waits.lease_waits.add(1)));
-    let stopping = Rc::default();
+    let ids = Rc::new(ids.into());
+    let stopping = Rc::new(Cell::new(false));
     let local = Rc::new(Local {
         index: plan.index,
         snapshot: plan.snapshot,
@@ -134,38 +135,44 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) 
         opening: opening::Means {
             engine: plan.engine,
             pool: Rc::clone(&pool),
-            ids: Rc::new(ids.into()),
+            ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
         relaying: relay::Means { pool, counters: Arc::clone(&counters) },
         reporter: plan.reporter,
-        crowd: Crowd::new(counters, stopping),
+        crowd: Crowd::new(counters, plan.drain, ids),
     });
-    accept(&local, listener, plan.connections, plan.drain.clone()).await;
-    local.crowd.disperse();
-    if tokio::time::timeout(STOPPING, local.crowd.gone()).await.is_err() {
-        tracing::warn!(
-            worker = plan.index,
-            connections = local.crowd.len(),
-            "connections cut: they did not close in time"
-        );
-    }
+    let began = accept(&local, listener, plan.connections, plan.stop.clone()).await;
+    stopping.set(true);
+    empty(&local.crowd, began).await
 }
 
-/// Accepts until the drain begins.
-async fn accept(local: &Rc<Local>, listener: Listener, bound: usize, mut drain: DrainWatch) {
-    let mut draining = pin!(drain.triggered());
+/// Has all connections leave. Returns how many had to be cut.
+async fn empty(crowd: &Crowd, began: Instant) -> usize {
+    let until = crowd.disperse(began);
+    if timeout_at(until.into(), crowd.gone()).await.is_ok() {
+        return 0;
+    }
+    let cut = crowd.len();
+    // By now each has been told, and ends itself. Whatever has not after this is dropped with the runtime.
+    let _ = timeout_at((until + LAST_WORDS).into(), crowd.gone()).await;
+    cut
+}
+
+/// Accepts until the drain begins. Returns when that was.
+async fn accept(local: &Rc<Local>, listener: Listener, bound: usize, mut stop: DrainWatch) -> Instant {
+    let mut stopped = pin!(stop.triggered());
     loop {
         if local.crowd.len() >= bound + TURNED_AWAY {
             local.crowd.count_pause();
             tokio::select! {
-                () = &mut draining => return,
+                began = &mut stopped => return began,
                 () = local.crowd.one_left() => continue,
             }
         }
         let accepted = tokio::select! {
             biased;
-            () = &mut draining => return,
+            began = &mut stopped => return began,
             accepted = listener.accept() => accepted,
         };
         match accepted {

@@ -8,11 +8,13 @@ use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::{Instant, interval_at};
+
 use super::load::{self, LoadError};
 use super::open_files;
 use crate::config::Config;
 use crate::control::export::{Export, ExportError, Taps};
-use crate::lifecycle::drain::{self, Drain, DrainWatch};
+use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::opening::Snapshot;
 use crate::ring::engine::Engine;
 use crate::ring::listener;
@@ -23,6 +25,9 @@ use crate::telemetry::names::Process;
 use crate::telemetry::report::{self, Reporter};
 use crate::telemetry::trace::Sampler;
 use crate::worker::{self, Plan};
+
+/// How often a drain tells the log how it goes.
+const PROGRESS: Duration = Duration::from_secs(5);
 
 /// How long the exporter may take to hand over what it still has when this process stops.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -35,8 +40,9 @@ pub struct Server {
     why: String,
     started: SystemTime,
     counters: Vec<Arc<Counters>>,
-    workers: Vec<JoinHandle<()>>,
+    workers: Vec<JoinHandle<usize>>,
     drain: Drain,
+    pace: Pace,
     reporter: Reporter,
     export: Export,
 }
@@ -98,6 +104,7 @@ impl Server {
             counters: Vec::new(),
             workers: Vec::new(),
             drain,
+            pace: config.worker.drain,
             reporter,
             export,
         };
@@ -115,7 +122,8 @@ impl Server {
                 relay: config.relay,
                 counters,
                 reporter: server.reporter.clone(),
-                drain: watch.clone(),
+                stop: watch.clone(),
+                drain: config.worker.drain,
             };
             server.workers.push(worker::start(plan).map_err(StartError::Worker)?);
         }
@@ -138,7 +146,7 @@ impl Server {
         &self.counters
     }
 
-    /// The wish to stop: trigger it, and see when all connections are gone.
+    /// The wish to stop: trigger it, and see when all connections are gone. Each clone is the same drain.
     pub const fn drain(&self) -> &Drain {
         &self.drain
     }
@@ -146,6 +154,31 @@ impl Server {
     /// A watch of the wish to stop, for what else must end before the process may.
     pub fn watch(&self) -> DrainWatch {
         self.drain.watch()
+    }
+
+    /// How a drain goes on.
+    pub const fn pace(&self) -> Pace {
+        self.pace
+    }
+
+    /// Completes when the drain has begun and every connection is gone. Tells the log how it goes meanwhile. Call it
+    /// inside a tokio runtime.
+    pub async fn drained(&self) {
+        let Pace { spread, timeout } = self.pace;
+        self.drain.watch().triggered().await;
+        tracing::info!(connections = self.held(), ?spread, ?timeout, "draining");
+        let mut ticks = interval_at(Instant::now() + PROGRESS, PROGRESS);
+        loop {
+            tokio::select! {
+                () = self.drain.done() => return,
+                _ = ticks.tick() => tracing::info!(connections = self.held(), "still draining"),
+            }
+        }
+    }
+
+    /// Connections of all workers, opening ones included.
+    fn held(&self) -> u64 {
+        self.counters.iter().map(|counters| counters.held.get()).sum()
     }
 
     /// Reads the figures and facts of the process, also while it stops.
@@ -168,12 +201,15 @@ impl Server {
 
     /// Stops: no more clients, a Close to those that are here, and the last spans to the collector.
     pub fn stop(self) {
-        self.drain.trigger();
+        let began = self.drain.trigger();
+        let mut cut = 0;
         for worker in self.workers {
-            if worker.join().is_err() {
+            cut += worker.join().unwrap_or_else(|_| {
                 tracing::error!("a worker panicked");
-            }
+                0
+            });
         }
+        tracing::info!(took = ?began.elapsed(), cut, "drained");
         // The exporter ends when nobody can report any more.
         drop(self.reporter);
         self.export.shutdown(FLUSH);

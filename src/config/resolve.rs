@@ -13,6 +13,7 @@ use super::findings::Findings;
 use super::{Config, address, auth, keys, raw};
 use crate::bytesize::ByteSize;
 use crate::control::{admin, export, log};
+use crate::lifecycle::drain::Pace;
 use crate::ring::engine::Choice;
 use crate::upstream::Address;
 use crate::{opening, relay, session, tls, upstream, worker};
@@ -116,7 +117,7 @@ fn worker(
         workers: runtime.workers,
         engine: runtime.engine.into(),
         buffers: runtime.buffers,
-        drain: worker::Drain { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) },
+        drain: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) },
     }
 }
 

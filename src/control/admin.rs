@@ -101,7 +101,7 @@ impl Admin {
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let accepted = tokio::select! {
-                () = drain.triggered() => return,
+                _ = drain.triggered() => return,
                 accepted = self.0.accept() => accepted,
             };
             match accepted {

@@ -1,28 +1,50 @@
-//! The wish to stop, and knowing when everybody has.
+//! The wish to stop, since when, and knowing when everybody has.
 //!
-//! Whoever must finish something before the process may exit holds a [`DrainWatch`]. The owner of the [`Drain`]
-//! triggers it once and waits until every watch is dropped.
+//! Whoever must finish something before the process may exit holds a [`DrainWatch`]. Whoever may wish the end holds
+//! a [`Drain`]: the first who triggers it sets the one instant that all deadlines count from.
+
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// Triggers the drain and waits for it.
-#[derive(Debug)]
-pub struct Drain(watch::Sender<bool>);
+/// Triggers the drain and waits for it. Each clone is the same drain.
+#[derive(Clone, Debug)]
+pub struct Drain(watch::Sender<Option<Instant>>);
 
 /// Sees the drain begin; the drain is not done while one of these is alive.
 #[derive(Clone, Debug)]
-pub struct DrainWatch(watch::Receiver<bool>);
+pub struct DrainWatch(watch::Receiver<Option<Instant>>);
+
+/// How a drain goes on, from its begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Each connection is told to leave at a random time within this. Not longer than `timeout`.
+    pub spread: Duration,
+    /// Who is still here after this is cut.
+    pub timeout: Duration,
+}
 
 /// A drain that has not begun, and its first watch.
 pub fn channel() -> (Drain, DrainWatch) {
-    let (drain, watch) = watch::channel(false);
+    let (drain, watch) = watch::channel(None);
     (Drain(drain), DrainWatch(watch))
 }
 
 impl Drain {
-    /// Begins the drain. Once is enough; again does nothing.
-    pub fn trigger(&self) {
-        self.0.send_replace(true);
+    /// Begins the drain, unless it has begun. Returns when it began.
+    pub fn trigger(&self) -> Instant {
+        let now = Instant::now();
+        self.0.send_if_modified(|began| {
+            let first = began.is_none();
+            began.get_or_insert(now);
+            first
+        });
+        self.began().unwrap_or(now)
+    }
+
+    /// When the drain began; `None` before.
+    pub fn began(&self) -> Option<Instant> {
+        *self.0.borrow()
     }
 
     /// One more watch.
@@ -37,16 +59,18 @@ impl Drain {
 }
 
 impl DrainWatch {
-    /// Completes when the drain begins, at once if it has begun. Safe to cancel, and to call on any runtime.
+    /// Completes when the drain begins, at once if it has begun, with when that was. Safe to cancel, and to call on
+    /// any runtime.
     ///
-    /// A [`Drain`] that is gone can never be triggered, so that is taken as the wish to stop.
-    pub async fn triggered(&mut self) {
-        let _ = self.0.wait_for(|triggered| *triggered).await;
+    /// When every [`Drain`] is gone, it can never be triggered: that is taken as the wish to stop now.
+    pub async fn triggered(&mut self) -> Instant {
+        let began = self.0.wait_for(Option::is_some).await;
+        began.ok().and_then(|began| *began).unwrap_or_else(Instant::now)
     }
 
     /// Whether the drain has begun.
     pub fn is_triggered(&self) -> bool {
-        *self.0.borrow()
+        self.0.borrow().is_some()
     }
 }
 
@@ -54,33 +78,48 @@ impl DrainWatch {
 mod tests {
     use std::future::Future;
     use std::pin::pin;
-    use std::task::{Context, Waker};
+    use std::task::{Context, Poll, Waker};
 
     use super::channel;
 
-    fn ready(future: impl Future) -> bool {
-        pin!(future).poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    fn poll<F: Future>(future: F) -> Poll<F::Output> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
     }
 
     #[test]
     fn every_watch_sees_it_and_is_waited_for() {
         let (drain, mut first) = channel();
         let mut second = first.clone();
-        assert!(!ready(first.triggered()));
+        assert!(poll(first.triggered()).is_pending());
         drain.trigger();
         let mut late = drain.watch();
-        assert!(ready(first.triggered()) && ready(second.triggered()) && ready(late.triggered()));
+        assert!([&mut first, &mut second, &mut late].into_iter().all(|watch| poll(watch.triggered()).is_ready()));
         assert!(first.is_triggered());
         drop((first, second));
-        assert!(!ready(drain.done()));
+        assert!(poll(drain.done()).is_pending());
         drop(late);
-        assert!(ready(drain.done()));
+        assert!(poll(drain.done()).is_ready());
+    }
+
+    #[test]
+    fn the_first_wish_sets_the_time_for_all() {
+        let (drain, mut watch) = channel();
+        let other = drain.clone();
+        assert_eq!(drain.began(), None);
+        let began = other.trigger();
+        assert_eq!(drain.trigger(), began);
+        assert_eq!((drain.began(), other.began()), (Some(began), Some(began)));
+        assert_eq!(poll(watch.triggered()), Poll::Ready(began));
+        assert_eq!(poll(drain.watch().triggered()), Poll::Ready(began));
     }
 
     #[test]
     fn a_drain_that_is_gone_counts_as_triggered() {
         let (drain, mut watch) = channel();
+        let other = drain.clone();
         drop(drain);
-        assert!(ready(watch.triggered()));
+        assert!(poll(watch.triggered()).is_pending());
+        drop(other);
+        assert!(poll(watch.triggered()).is_ready());
     }
 }

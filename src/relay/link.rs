@@ -137,7 +137,8 @@ impl Link {
         session.end().is_some() && [Side::Client, Side::App].iter().all(|side| session.parting(*side) == Parting::Cut)
     }
 
-    pub(super) fn shut_down(&self) {
+    /// This connection is to be gone by `until`.
+    pub(super) fn drain(&self, _until: Instant) {
         self.tell(|session| session.handle_drain(Instant::now(), GOING_AWAY));
     }
 

@@ -1,13 +1,22 @@
 //! The connections of one worker: how many there are, when one leaves, and the wish that all leave.
+//!
+//! ```text
+//!   began                     began + spread                    until = began + timeout
+//!   |--- each at its own time: leave, please ---|--- last words ---|  cut
+//! ```
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
+use tokio::time::sleep_until;
 
+use crate::lifecycle::drain::Pace;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::record::ConnectionId;
+use crate::telemetry::trace::Ids;
 
 /// Bits of a connection's number that count; the bits above name the worker.
 const COUNT_BITS: u32 = 48;
@@ -20,8 +29,12 @@ struct Inner {
     here: Cell<usize>,
     ever: Cell<u64>,
     left: Notify,
-    dispersed: Rc<Cell<bool>>,
-    disperse: Notify,
+    pace: Pace,
+    /// When the drain began.
+    began: Cell<Option<Instant>>,
+    begin: Notify,
+    /// What chance is drawn from.
+    ids: Rc<RefCell<Ids>>,
 }
 
 /// One connection's place; it leaves when dropped.
@@ -31,15 +44,17 @@ pub(super) struct Place {
 }
 
 impl Crowd {
-    /// Nobody is here yet. `dispersed` will say when all should leave.
-    pub(super) fn new(counters: Arc<Counters>, dispersed: Rc<Cell<bool>>) -> Self {
+    /// Nobody is here yet. `pace` says how they will leave, and `ids` in which order.
+    pub(super) fn new(counters: Arc<Counters>, pace: Pace, ids: Rc<RefCell<Ids>>) -> Self {
         Self(Rc::new(Inner {
             counters,
             here: Cell::new(0),
             ever: Cell::new(0),
             left: Notify::new(),
-            dispersed,
-            disperse: Notify::new(),
+            pace,
+            began: Cell::new(None),
+            begin: Notify::new(),
+            ids,
         }))
     }
 
@@ -68,10 +83,11 @@ impl Crowd {
         self.0.left.notified().await;
     }
 
-    /// Tells all that they should leave.
-    pub(super) fn disperse(&self) {
-        self.0.dispersed.set(true);
-        self.0.disperse.notify_waiters();
+    /// All should leave: the drain began at this time. Returns when the last must be gone.
+    pub(super) fn disperse(&self, began: Instant) -> Instant {
+        self.0.began.set(Some(began));
+        self.0.begin.notify_waiters();
+        self.0.until(began)
     }
 
     /// Waits until all have left.
@@ -82,20 +98,40 @@ impl Crowd {
     }
 }
 
+impl Inner {
+    /// When the last must be gone.
+    fn until(&self, began: Instant) -> Instant {
+        began + self.pace.timeout
+    }
+
+    /// How long after the drain's begin a connection should leave: any time within the spread is as likely, so that
+    /// neither the app nor who takes these clients next gets them all at once.
+    fn delay(&self) -> Duration {
+        let drawn = u32::from_ne_bytes(self.ids.borrow_mut().unpredictable());
+        self.pace.spread.mul_f64(f64::from(drawn) / (f64::from(u32::MAX) + 1.0))
+    }
+}
+
 impl Place {
     /// The connection's number, unique within this process.
     pub(super) fn id(&self, worker: usize) -> ConnectionId {
         ConnectionId(((worker as u64) << COUNT_BITS) | self.number)
     }
 
-    /// Waits until all should leave.
-    pub(super) fn dispersed(&self) -> impl Future<Output = ()> + use<> {
+    /// Waits until this connection should leave. Returns when it must be gone.
+    pub(super) fn dispersed(&self) -> impl Future<Output = Instant> + use<> {
         let crowd = Rc::clone(&self.crowd);
         async move {
-            let told = crowd.disperse.notified();
-            if !crowd.dispersed.get() {
-                told.await;
+            if crowd.began.get().is_none() {
+                crowd.begin.notified().await;
             }
+            let began = crowd.began.get().unwrap_or_else(Instant::now);
+            let delay = crowd.delay();
+            if !delay.is_zero() {
+                // On the heap, and only now: this future lives as long as the connection.
+                Box::pin(sleep_until((began + delay).into())).await;
+            }
+            crowd.until(began)
         }
     }
 }
@@ -107,3 +143,6 @@ impl Drop for Place {
         self.crowd.left.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,10 +23,9 @@ pub(super) fn run() -> Result<ExitCode, DemoError> {
         let port = port();
         let stage = Stage::set(port, Taps { events: Some(Box::new(print)), spans: None })?;
         greet(&stage, port, &mut io::stdout().lock()).map_err(DemoError::Output)?;
-        let drain = stage.server.drain();
         tokio::select! {
-            which = signals.drain(drain) => return Ok(ExitCode::from(which.exit_code())),
-            () = drain.done() => {}
+            which = signals.drain(stage.server.drain()) => return Ok(ExitCode::from(which.exit_code())),
+            () = stage.server.drained() => {}
         }
         stage.strike();
         writeln!(io::stdout(), "\nEnded in order; the demo's files are removed.").map_err(DemoError::Output)?;
