@@ -3,6 +3,9 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
 
 use super::check::tell;
 use super::cli::Configured;
@@ -12,8 +15,12 @@ use crate::control::admin::{Admin, AdminError, Sources};
 use crate::control::export::Taps;
 use crate::control::log::{self, Guard};
 use crate::control::signals::Signals;
+use crate::lifecycle::drain::{self, Drain};
 use crate::lifecycle::ready::Ready;
 use crate::ring::probe::Refused;
+
+/// How long the admin endpoint may take over what it was asked before the drain was over.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not run.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +69,16 @@ fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError>
         let starting = ready.block("workers are starting");
         let server = Server::start(config.clone(), Taps::default())?;
         drop(starting);
-        if let Some(admin) = admin {
-            tokio::spawn(admin.serve(sources(&server, ready.clone(), &log), server.watch()));
-        }
-        let drain = server.drain();
+        let answering = admin.map(|admin| answer(admin, sources(&server, ready, &log)));
         let drained = async {
-            server.watch().triggered().await;
-            let _stopping = ready.block("draining");
-            drain.done().await;
+            server.drained().await;
+            if let Some(answering) = answering {
+                answering.trigger();
+                let _ = timeout(LAST_ANSWERS, answering.done()).await;
+            }
         };
         let second = tokio::select! {
-            which = signals.drain(drain) => Some(which),
+            which = signals.drain(server.drain()) => Some(which),
             () = drained => None,
         };
         Ok::<_, RunError>((server, second))
@@ -84,12 +90,24 @@ fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError>
     Ok(ExitCode::SUCCESS)
 }
 
+/// Has the admin endpoint answer until what this returns is triggered.
+fn answer(admin: Admin, sources: Sources) -> Drain {
+    let (end, watch) = drain::channel();
+    if let Ok(address) = admin.address() {
+        tracing::info!(%address, "admin endpoint");
+    }
+    tokio::spawn(admin.serve(sources, watch));
+    end
+}
+
 fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {
     let drops = log.drops();
     Sources {
         workers: server.counters().iter().map(Arc::clone).collect(),
         ready,
         process: Box::new(server.process(move || drops.count())),
+        drain: server.drain().clone(),
+        pace: server.pace(),
     }
 }
 

@@ -14,7 +14,7 @@ use super::load::{self, LoadError};
 use super::open_files;
 use crate::config::Config;
 use crate::control::export::{Export, ExportError, Taps};
-use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
+use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::ring::engine::Engine;
 use crate::ring::listener;
@@ -149,11 +149,6 @@ impl Server {
     /// The wish to stop: trigger it, and see when all connections are gone. Each clone is the same drain.
     pub const fn drain(&self) -> &Drain {
         &self.drain
-    }
-
-    /// A watch of the wish to stop, for what else must end before the process may.
-    pub fn watch(&self) -> DrainWatch {
-        self.drain.watch()
     }
 
     /// How a drain goes on.

@@ -5,8 +5,14 @@
 //! | `/livez` | 200 while this thread runs |
 //! | `/readyz` | 200, or 503 with what is waited for; and the engine |
 //! | `/metrics` | every metric of `telemetry::names` in Prometheus' text format |
+//! | `POST /drain` | 202: this process drains and ends, as at SIGTERM; again does nothing more |
 //!
-//! It changes nothing and asks nobody who they are: keep it on loopback or inside the pod.
+//! It asks nobody who they are: keep it on loopback or inside the pod. What a browser sends for a page, which may be
+//! of anybody, is told by its `Origin` (Fetch Standard section 3.2): such a POST is refused.
+//!
+//! It serves until the drain is over, so that the wait can be watched. As a preStop hook, `POST /drain` needs `exec`
+//! with something that can send a POST, because the `httpGet` of Kubernetes only sends GETs. The SIGTERM after the
+//! hook shortens nothing.
 
 use std::convert::Infallible;
 use std::io;
@@ -17,8 +23,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::Full;
+use humantime::format_duration;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -27,9 +34,9 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
-use crate::lifecycle::drain::DrainWatch;
+use crate::lifecycle::drain::{Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::{Process, Seen};
@@ -69,7 +76,7 @@ pub struct AdminError {
     source: io::Error,
 }
 
-/// What the endpoint tells about.
+/// What the endpoint tells about, and what it may change.
 pub struct Sources {
     /// Each worker's counters.
     pub workers: Vec<Arc<Counters>>,
@@ -77,6 +84,10 @@ pub struct Sources {
     pub ready: Ready,
     /// Reads the figures and facts of the whole process.
     pub process: Box<dyn Fn() -> Process + Send + Sync>,
+    /// The drain of the process.
+    pub drain: Drain,
+    /// How that goes on.
+    pub pace: Pace,
 }
 
 /// The admin endpoint, listening.
@@ -95,21 +106,23 @@ impl Admin {
         self.0.local_addr()
     }
 
-    /// Serves until `drain` begins, then answers what was asked and ends. Connections hold a watch of `drain` too.
-    pub async fn serve(self, sources: Sources, mut drain: DrainWatch) {
+    /// Serves until `end` is triggered, then answers what was asked and ends. Connections hold a watch of `end` too.
+    ///
+    /// That is not the drain of `sources`, which must not wait for those who watch it.
+    pub async fn serve(self, sources: Sources, mut end: DrainWatch) {
         let sources = Arc::new(sources);
         let places = Arc::new(Semaphore::new(CONNECTIONS));
         loop {
             let accepted = tokio::select! {
-                _ = drain.triggered() => return,
+                _ = end.triggered() => return,
                 accepted = self.0.accept() => accepted,
             };
             match accepted {
                 Ok((stream, _)) => {
                     let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-                    let (sources, drain) = (Arc::clone(&sources), drain.clone());
+                    let (sources, end) = (Arc::clone(&sources), end.clone());
                     tokio::spawn(async move {
-                        converse(stream, sources, drain).await;
+                        converse(stream, sources, end).await;
                         drop(place);
                     });
                 }
@@ -122,8 +135,8 @@ impl Admin {
     }
 }
 
-/// One connection: any number of requests until it is too old, the drain begins or the peer goes.
-async fn converse(stream: TcpStream, sources: Arc<Sources>, mut drain: DrainWatch) {
+/// One connection: any number of requests until it is too old, the end comes or the peer goes.
+async fn converse(stream: TcpStream, sources: Arc<Sources>, mut end: DrainWatch) {
     let service = service_fn(|request| {
         let response = answer(&request, &sources);
         async { Ok::<_, Infallible>(response) }
@@ -136,7 +149,7 @@ async fn converse(stream: TcpStream, sources: Arc<Sources>, mut drain: DrainWatc
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = wanted_gone(&mut drain) => {
+        () = wanted_gone(&mut end) => {
             connection.as_mut().graceful_shutdown();
             timeout(GRACE, connection).await.unwrap_or(Ok(()))
         }
@@ -146,36 +159,60 @@ async fn converse(stream: TcpStream, sources: Arc<Sources>, mut drain: DrainWatc
     }
 }
 
-async fn wanted_gone(drain: &mut DrainWatch) {
-    let _ = timeout(AGE, drain.triggered()).await;
+async fn wanted_gone(end: &mut DrainWatch) {
+    let _ = timeout(AGE, end.triggered()).await;
 }
 
 fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
-    let known = ["/livez", "/readyz", "/metrics"].contains(&request.uri().path());
-    if known && ![Method::GET, Method::HEAD].contains(request.method()) {
-        let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET and HEAD\n".into());
-        response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return response;
-    }
+    let reads = [Method::GET, Method::HEAD].contains(request.method());
     match request.uri().path() {
+        "/livez" | "/readyz" | "/metrics" if !reads => only("GET, HEAD"),
         "/livez" => respond(StatusCode::OK, TEXT, "alive\n".into()),
         "/readyz" => readiness(sources),
         "/metrics" => {
             let seen = Seen { workers: &sources.workers, process: &(sources.process)() };
             respond(StatusCode::OK, PROMETHEUS, metrics::render(&seen))
         }
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics\n".into()),
+        "/drain" if request.method() != Method::POST => only("POST"),
+        "/drain" if request.headers().contains_key(ORIGIN) => {
+            respond(StatusCode::FORBIDDEN, TEXT, "not for the pages of a browser\n".into())
+        }
+        "/drain" => drain(sources),
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics /drain\n".into()),
     }
+}
+
+fn only(methods: &'static str) -> Response<Full<Bytes>> {
+    let mut response = respond(StatusCode::METHOD_NOT_ALLOWED, TEXT, format!("only {methods}\n"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    response
+}
+
+fn drain(sources: &Sources) -> Response<Full<Bytes>> {
+    info!(target: "ringside::admin", "told to drain");
+    sources.drain.trigger();
+    let Pace { spread, timeout } = sources.pace;
+    let (held, spread, timeout) = (held(&sources.workers), format_duration(spread), format_duration(timeout));
+    let plan = format!("Close goes out within {spread}, the rest is cut after {timeout}");
+    respond(StatusCode::ACCEPTED, TEXT, format!("draining: {held} connections; {plan}\n"))
 }
 
 fn readiness(sources: &Sources) -> Response<Full<Bytes>> {
     let waiting_for = sources.ready.waiting_for();
     let (status, line) = match waiting_for.as_slice() {
+        _ if sources.drain.began().is_some() => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("draining, {} connections left", held(&sources.workers)))
+        }
         [] => (StatusCode::OK, "ready".to_owned()),
         names => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: waiting for {}", names.join(", "))),
     };
     let Process { engine, engine_why, .. } = (sources.process)();
     respond(status, TEXT, format!("{line}\nengine: {engine} ({engine_why})\n"))
+}
+
+/// Connections of all workers, opening ones included.
+fn held(workers: &[Arc<Counters>]) -> u64 {
+    workers.iter().map(|counters| counters.held.get()).sum()
 }
 
 fn respond(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {

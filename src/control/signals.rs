@@ -1,4 +1,7 @@
 //! SIGTERM and SIGINT: the first drains, the second ends at once.
+//!
+//! Only signals count. A drain that `POST /drain` began, as a preStop hook does, goes on in order when the SIGTERM
+//! comes that Kubernetes sends after the hook.
 
 use std::io;
 
@@ -47,10 +50,10 @@ impl Signals {
     }
 
     /// Triggers `drain` at the first signal and completes at the second: then the caller exits at once, with
-    /// [`Which::exit_code`]. A drain that ends by itself is to be awaited beside this.
+    /// [`Which::exit_code`]. A first signal that finds `drain` begun changes nothing. A drain that ends by itself is to be awaited beside this.
     pub async fn drain(mut self, drain: &Drain) -> Which {
         let first = self.next().await;
-        info!(target: "ringside::control", signal = first.name(), "draining; a second signal ends at once");
+        info!(target: "ringside::control", signal = first.name(), "told to stop; a second signal ends at once");
         drain.trigger();
         let second = self.next().await;
         warn!(target: "ringside::control", signal = second.name(), "ending at once");
@@ -69,6 +72,9 @@ impl Signals {
 mod tests {
     use std::process::{self, Command};
 
+    use tokio::signal::unix::{SignalKind, signal};
+    use tokio::sync::Mutex;
+
     use super::{Signals, Which};
     use crate::lifecycle::drain;
 
@@ -77,8 +83,12 @@ mod tests {
         assert!(sent.expect("a shell").success());
     }
 
+    /// Both take signals of this one process: they must not overlap.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
     #[tokio::test]
     async fn the_first_drains_and_the_second_ends() {
+        let _alone = ONE_AT_A_TIME.lock().await;
         let (drain, mut watch) = drain::channel();
         let signals = Signals::catch().expect("signals");
         let both = async {
@@ -89,5 +99,24 @@ mod tests {
         let (second, ()) = tokio::join!(signals.drain(&drain), both);
         assert_eq!(second, Which::Interrupt);
         assert_eq!(second.exit_code(), 130);
+    }
+
+    #[tokio::test]
+    async fn the_first_signal_of_a_drain_begun_otherwise_does_not_end_it() {
+        let _alone = ONE_AT_A_TIME.lock().await;
+        let (drain, _watch) = drain::channel();
+        let began = drain.trigger();
+        let signals = Signals::catch().expect("signals");
+        let mut seen = signal(SignalKind::terminate()).expect("signals");
+        let both = async {
+            send("TERM");
+            seen.recv().await;
+            // Whoever was to hear the signal has had his turn.
+            tokio::task::yield_now().await;
+            assert_eq!(drain.began(), Some(began));
+            send("INT");
+        };
+        let (second, ()) = tokio::join!(signals.drain(&drain), both);
+        assert_eq!(second, Which::Interrupt, "the first was no second");
     }
 }

@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::{AGE, Admin, CONNECTIONS, Config, GRACE, HEAD, Sources};
-use crate::lifecycle::drain::{self, Drain};
+use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::Process;
@@ -18,6 +18,9 @@ struct Fixture {
     ready: Ready,
     counters: Arc<Counters>,
     drain: Drain,
+    /// A worker that has not seen its last connection off.
+    worker: DrainWatch,
+    end: Drain,
     server: JoinHandle<()>,
 }
 
@@ -26,7 +29,10 @@ impl Fixture {
         let admin = Admin::bind(&Config { address: ([127, 0, 0, 1], 0).into() }).await.expect("bind");
         let address = admin.address().expect("address");
         let (ready, counters) = (Ready::default(), Arc::new(Counters::default()));
+        let (drain, worker) = drain::channel();
         let sources = Sources {
+            drain: drain.clone(),
+            pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
             workers: vec![Arc::clone(&counters)],
             ready: ready.clone(),
             process: Box::new(|| Process {
@@ -39,9 +45,9 @@ impl Fixture {
                 log_lines_dropped: 0,
             }),
         };
-        let (drain, watch) = drain::channel();
+        let (end, watch) = drain::channel();
         let server = tokio::spawn(admin.serve(sources, watch));
-        Self { address, ready, counters, drain, server }
+        Self { address, ready, counters, drain, worker, end, server }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -49,9 +55,14 @@ impl Fixture {
     }
 
     /// The whole answer to one request.
-    async fn ask(&self, head: &str) -> String {
+    async fn ask(&self, line: &str) -> String {
+        self.ask_with(line, "").await
+    }
+
+    /// The same, with these fields, each ended.
+    async fn ask_with(&self, line: &str, fields: &str) -> String {
         let mut stream = self.connect().await;
-        let request = format!("{head} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n");
+        let request = format!("{line} HTTP/1.1\r\nhost: admin\r\n{fields}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("write");
         read_all(&mut stream).await
     }
@@ -143,13 +154,70 @@ async fn nobody_keeps_a_place_for_good() {
 }
 
 #[tokio::test]
-async fn the_drain_ends_idle_connections_and_is_waited_for() {
-    let Fixture { address, drain, server, .. } = Fixture::start().await;
+async fn a_drain_is_told_at_once_and_served_to_its_end() {
+    let fixture = Fixture::start().await;
+    fixture.counters.held.add(12);
+    fixture.drain.trigger();
+    let answer = fixture.ask("GET /readyz").await;
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.ends_with("\r\n\r\ndraining, 12 connections left\nengine: epoll (configured)\n"), "{answer}");
+    fixture.counters.held.sub(11);
+    assert!(fixture.ask("GET /readyz").await.contains("draining, 1 connections left\n"));
+    assert!(fixture.ask("GET /livez").await.starts_with("HTTP/1.1 200 "));
+    assert!(fixture.ask("GET /metrics").await.contains("\nringside_connections"));
+}
+
+#[tokio::test]
+async fn a_post_drains_and_again_changes_nothing() {
+    let mut fixture = Fixture::start().await;
+    fixture.counters.held.add(12);
+    let answer = fixture.ask("POST /drain").await;
+    assert!(answer.starts_with("HTTP/1.1 202 "), "{answer}");
+    let body = "\r\n\r\ndraining: 12 connections; Close goes out within 10s, the rest is cut after 1m 30s\n";
+    assert!(answer.ends_with(body), "{answer}");
+    let began = fixture.drain.began().expect("triggered");
+    assert_eq!(fixture.worker.triggered().await, began);
+    assert!(fixture.ask("GET /readyz").await.contains("\r\n\r\ndraining, 12 connections left\n"));
+
+    fixture.counters.held.sub(5);
+    let again = fixture.ask("POST /drain").await;
+    assert!(again.starts_with("HTTP/1.1 202 ") && again.contains("\r\n\r\ndraining: 7 connections; "), "{again}");
+    assert_eq!(fixture.drain.began(), Some(began));
+}
+
+#[tokio::test]
+async fn nothing_but_a_post_that_is_from_no_page_drains() {
+    let fixture = Fixture::start().await;
+    for method in ["GET", "HEAD", "PUT", "OPTIONS"] {
+        let answer = fixture.ask(&format!("{method} /drain")).await;
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nallow: POST\r\n"), "{answer}");
+    }
+    for origin in ["https://evil.example", "null", "http://127.0.0.1:9901"] {
+        let answer = fixture.ask_with("POST /drain", &format!("origin: {origin}\r\n")).await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    assert!(fixture.drain.began().is_none());
+    assert!(fixture.ask("GET /readyz").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn the_drain_does_not_wait_for_who_watches_it() {
+    let fixture = Fixture::start().await;
+    let mut watching = fixture.connect().await;
+    watching.write_all(b"POST /drain HTTP/1.1\r\nhost: admin\r\n\r\n").await.expect("write");
+    watching.read_exact(&mut [0; 12]).await.expect("served");
+    drop(fixture.worker);
+    fixture.drain.done().await;
+}
+
+#[tokio::test]
+async fn the_end_ends_idle_connections_and_is_waited_for() {
+    let Fixture { address, end, server, .. } = Fixture::start().await;
     let mut idle = TcpStream::connect(address).await.expect("connect");
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: admin\r\n\r\n").await.expect("write");
     idle.read_exact(&mut [0; 12]).await.expect("served");
-    drain.trigger();
-    drain.done().await;
+    end.trigger();
+    end.done().await;
     server.await.expect("no panic");
     assert!(read_all(&mut idle).await.ends_with("alive\n"));
     assert!(TcpStream::connect(address).await.is_err());
