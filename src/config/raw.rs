@@ -1,12 +1,16 @@
 //! What may be written in the file: every key optional, unknown keys refused, nothing interpreted further.
 
+mod life;
+mod value;
+
 use std::collections::BTreeMap;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
+pub(super) use self::life::{Limits, Timeouts};
 use crate::bytesize::ByteSize;
 use crate::control::{export, log};
 use crate::ring::engine::Choice;
@@ -67,11 +71,11 @@ pub(super) struct Jwt {
     pub(super) keys: Option<PathBuf>,
     pub(super) secret_file: Option<PathBuf>,
     pub(super) algorithms: Vec<String>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "value::one_or_many")]
     pub(super) issuer: Vec<String>,
-    #[serde(deserialize_with = "one_or_many")]
+    #[serde(deserialize_with = "value::one_or_many")]
     pub(super) audience: Vec<String>,
-    #[serde(deserialize_with = "duration")]
+    #[serde(deserialize_with = "value::duration")]
     pub(super) leeway: Duration,
     pub(super) from: Vec<String>,
     pub(super) forward: bool,
@@ -100,59 +104,6 @@ impl Default for Jwt {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Access {
     pub(super) origins: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Limits {
-    pub(super) head: ByteSize,
-    pub(super) head_fields: NonZeroUsize,
-    pub(super) token: ByteSize,
-    pub(super) early: ByteSize,
-    pub(super) message: ByteSize,
-    pub(super) fragments: NonZeroU32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        const FIELDS: NonZeroUsize = NonZeroUsize::new(100).unwrap();
-        const FRAGMENTS: NonZeroU32 = NonZeroU32::new(4096).unwrap();
-        Self {
-            head: ByteSize::kib(16),
-            head_fields: FIELDS,
-            token: ByteSize::kib(8),
-            early: ByteSize::kib(16),
-            message: ByteSize::mib(16),
-            fragments: FRAGMENTS,
-        }
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Timeouts {
-    #[serde(deserialize_with = "duration")]
-    pub(super) opening: Duration,
-    #[serde(deserialize_with = "duration")]
-    pub(super) tls: Duration,
-    #[serde(deserialize_with = "duration")]
-    pub(super) app: Duration,
-    #[serde(deserialize_with = "duration")]
-    pub(super) closing: Duration,
-    #[serde(deserialize_with = "duration")]
-    pub(super) write_stall: Duration,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self {
-            opening: Duration::from_secs(10),
-            tls: Duration::from_secs(5),
-            app: Duration::from_secs(5),
-            closing: Duration::from_secs(5),
-            write_stall: Duration::from_secs(30),
-        }
-    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -264,26 +215,6 @@ impl From<Engine> for Choice {
             Engine::Epoll => Self::Epoll,
         }
     }
-}
-
-/// A text such as "30s".
-fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(from)?;
-    humantime::parse_duration(&text).map_err(|error| de::Error::custom(format_args!("not a duration: {error}")))
-}
-
-/// One text, or a list of them.
-fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged, expecting = "neither a text nor a list of texts")]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(from)? {
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(texts) => texts,
-    })
 }
 
 #[cfg(test)]
