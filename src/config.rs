@@ -8,6 +8,7 @@
 
 mod address;
 mod auth;
+mod bounds;
 mod document;
 mod files;
 mod findings;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
 use super::{Config, address, auth, keys, raw};
 use crate::bytesize::ByteSize;
@@ -17,9 +18,6 @@ use crate::lifecycle::drain::Pace;
 use crate::ring::engine::Choice;
 use crate::upstream::Address;
 use crate::{opening, relay, session, tls, upstream, worker};
-
-/// Longer is a slip, and far below what the arithmetic of `Instant` can hold.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The configuration that `raw` means; of use only when `findings` has no problems.
 pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> Config {
@@ -110,7 +108,7 @@ fn worker(
     if runtime.workers.is_some_and(|workers| workers.get() > MOST) {
         findings.wrong("runtime.workers", "more than 1024", "write at most one per core, or remove the key");
     }
-    at_least("runtime.buffers", runtime.buffers, ByteSize::mib(1), findings);
+    bounds::size("runtime.buffers", runtime.buffers, ByteSize::mib(1), findings);
     worker::Config {
         listen: address,
         connections: listen.connections,
@@ -124,7 +122,7 @@ fn worker(
 fn limits(limits: &raw::Limits, findings: &mut Findings<'_>) {
     const LARGEST_HEAD: ByteSize = ByteSize::mib(1);
     const MOST_FIELDS: usize = 1000;
-    at_least("limits.head", limits.head, ByteSize::kib(1), findings);
+    bounds::size("limits.head", limits.head, ByteSize::kib(1), findings);
     if limits.head > LARGEST_HEAD {
         findings.wrong(
             "limits.head",
@@ -139,14 +137,8 @@ fn limits(limits: &raw::Limits, findings: &mut Findings<'_>) {
             format!("write at most {MOST_FIELDS}"),
         );
     }
-    at_least("limits.token", limits.token, ByteSize::bytes(1), findings);
-    at_least("limits.message", limits.message, ByteSize::bytes(1), findings);
-}
-
-fn at_least(key: &str, size: ByteSize, least: ByteSize, findings: &mut Findings<'_>) {
-    if size < least {
-        findings.wrong(key, format!("less than {least}"), format!("write at least \"{least}\""));
-    }
+    bounds::size("limits.token", limits.token, ByteSize::bytes(1), findings);
+    bounds::size("limits.message", limits.message, ByteSize::bytes(1), findings);
 }
 
 fn timeouts(timeouts: &raw::Timeouts, tls: bool, findings: &mut Findings<'_>) {
@@ -158,11 +150,7 @@ fn timeouts(timeouts: &raw::Timeouts, tls: bool, findings: &mut Findings<'_>) {
         ("timeouts.write_stall", timeouts.write_stall),
     ];
     for (key, timeout) in all {
-        if timeout.is_zero() {
-            findings.wrong(key, "zero: nothing could be done in time", "write at least \"1ms\"");
-        } else if timeout > LONGEST {
-            findings.wrong(key, "longer than a day", "write at most \"24h\"");
-        }
+        bounds::time(key, timeout, MILLISECOND..=DAY, findings);
     }
     // The whole bounds its parts in any case: a default that reaches beyond it is not worth a word.
     let within = [("timeouts.tls", timeouts.tls, tls), ("timeouts.app", timeouts.app, true)];

@@ -1,0 +1,29 @@
+//! Bounds that sizes and times keep in whatever table they stand.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use super::findings::Findings;
+use crate::bytesize::ByteSize;
+
+/// What is shorter leaves no time for anything.
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
+/// Longer is a slip nearly everywhere, and far below what the arithmetic of `Instant` can hold.
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// `size` is `least` or more.
+pub(super) fn size(key: &str, size: ByteSize, least: ByteSize, findings: &mut Findings<'_>) {
+    if size < least {
+        findings.wrong(key, format!("less than {least}"), format!("write at least \"{least}\""));
+    }
+}
+
+/// `time` lies within `bounds`.
+pub(super) fn time(key: &str, time: Duration, bounds: RangeInclusive<Duration>, findings: &mut Findings<'_>) {
+    let [least, most] = [*bounds.start(), *bounds.end()].map(humantime::format_duration);
+    if time < *bounds.start() {
+        findings.wrong(key, format!("shorter than {least}"), format!("write at least \"{least}\""));
+    } else if time > *bounds.end() {
+        findings.wrong(key, format!("longer than {most}"), format!("write at most \"{most}\""));
+    }
+}
