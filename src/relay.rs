@@ -19,6 +19,7 @@ mod clock;
 mod link;
 mod pump;
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -32,7 +33,8 @@ use crate::ring::stream::Stream;
 use crate::session::Session;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::end::{By, End, Why};
-use crate::telemetry::record::Counts;
+use crate::telemetry::record::{Counts, RoundTrip};
+use crate::telemetry::trace::Ids;
 use crate::tls::records::Records;
 
 use clock::Clock;
@@ -74,6 +76,8 @@ pub struct Means {
     pub pool: Rc<Pool>,
     /// Where traffic is counted.
     pub counters: Arc<Counters>,
+    /// Where masking keys come from.
+    pub ids: Rc<RefCell<Ids>>,
 }
 
 /// How a connection ended, and what each side had sent by then.
@@ -85,6 +89,10 @@ pub struct Outcome {
     pub from_client: Counts,
     /// What the app sent.
     pub from_app: Counts,
+    /// Of our Pings to the client.
+    pub client_round_trip: Option<RoundTrip>,
+    /// Of our Pings to the app.
+    pub app_round_trip: Option<RoundTrip>,
 }
 
 /// The end of a connection whose driver was left in the middle, which only a fault of ours can do.
@@ -92,23 +100,20 @@ pub const LOST: End = End { by: By::Ringside, why: Why::Internal, code_sent: Non
 
 /// Relays until the connection is over, and closes both sockets.
 ///
-/// `mask` masks the Close frame that we may have to send to the app (RFC 6455 section 5.3). When `stop` is done, the
-/// session is told to close by the time that it gives.
+/// When `stop` is done, the session is told to close, and to be over by the time that it gives.
 ///
 /// Not an `async fn`: the future lives as long as the connection, and would keep room for each argument besides what
 /// became of it.
-#[expect(clippy::too_many_arguments, reason = "two sockets, what is between them, and what goes with it")]
 pub fn run(
     client: Client,
     app: App,
     session: Session,
-    mask: [u8; 4],
     config: Config,
     means: Means,
     stop: impl Future<Output = Instant>,
     ended: impl FnOnce(Outcome),
 ) -> impl Future<Output = ()> {
-    let link = Link::new(client.stream, client.tls, app.stream, session, mask, config, means);
+    let link = Link::new(client.stream, client.tls, app.stream, session, config, means);
     let (wire, early, app_early) = (client.wire, client.early, app.early);
     async move {
         relay(&link, wire, early, app_early, stop).await;
@@ -133,6 +138,7 @@ async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, s
                 stopping = true;
                 link.drain(until);
             }
+            link.shut_lost();
             if (client_done && app_done) || link.is_cut() || clock.poll(link, cx).is_ready() {
                 return Poll::Ready(());
             }

@@ -21,6 +21,12 @@ impl UnixTime {
         self.0
     }
 
+    /// How long after `now` this is; zero when it has been.
+    pub fn since(self, now: SystemTime) -> Duration {
+        let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(self.0).saturating_sub(now)
+    }
+
     /// This much later, at the most the last second that can be counted.
     #[must_use]
     pub fn saturating_add(self, by: Duration) -> Self {

@@ -7,7 +7,7 @@
 mod connection;
 mod crowd;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
@@ -24,6 +24,8 @@ use crate::bytesize::ByteSize;
 use crate::lifecycle::drain::{DrainWatch, Pace};
 use crate::opening::{self, Snapshot};
 use crate::peer::Peer;
+use crate::rate::Limits;
+use crate::rate::subjects::Subjects;
 use crate::ring::engine::{Choice, Engine};
 use crate::ring::listener::{Bound, Listener};
 use crate::ring::pool::Pool;
@@ -51,6 +53,8 @@ pub struct Config {
     pub buffers: ByteSize,
     /// How to stop.
     pub drain: Pace,
+    /// How fast clients may send.
+    pub rates: Limits,
 }
 
 /// Connections past the bound that are still taken in, to be told that there is no room. Past them, accepting pauses
@@ -79,7 +83,11 @@ pub struct Plan {
     /// What connections are decided by.
     pub snapshot: Arc<Snapshot>,
     /// Bounds of a session.
-    pub session: session::Config,
+    pub session: Arc<session::Config>,
+    /// How fast clients may send.
+    pub rates: Limits,
+    /// The subjects of all workers' connections.
+    pub subjects: Arc<Subjects>,
     /// Bounds of the relay driver.
     pub relay: relay::Config,
     /// Its counters.
@@ -125,12 +133,14 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) 
     let counters = Arc::clone(&plan.counters);
     let waits = Arc::clone(&plan.counters);
     let pool = Pool::new(plan.buffers, Box::new(move || waits.lease_waits.add(1)));
-    let ids = Rc::new(ids.into());
+    let ids = Rc::new(RefCell::new(ids));
     let stopping = Rc::new(Cell::new(false));
     let local = Rc::new(Local {
         index: plan.index,
         snapshot: plan.snapshot,
         session: plan.session,
+        rates: plan.rates,
+        subjects: plan.subjects,
         relay: plan.relay,
         opening: opening::Means {
             engine: plan.engine,
@@ -138,7 +148,7 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) 
             ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
-        relaying: relay::Means { pool, counters: Arc::clone(&counters) },
+        relaying: relay::Means { pool, counters: Arc::clone(&counters), ids: Rc::clone(&ids) },
         reporter: plan.reporter,
         crowd: Crowd::new(counters, plan.drain, ids),
     });

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::control::export::{Export, ExportError, Taps};
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
+use crate::rate::subjects::Subjects;
 use crate::ring::engine::Engine;
 use crate::ring::listener;
 use crate::ring::probe::Refused;
@@ -96,6 +97,7 @@ impl Server {
         let snapshot = Arc::new(Snapshot { config: config.opening, tls, policy, app: config.upstream, sampler });
         let connections = open_files::connections(config.worker.connections).div_ceil(count);
         let (drain, watch) = drain::channel();
+        let (session, subjects) = (Arc::new(config.session), Subjects::new());
         let mut server = Self {
             address,
             engine,
@@ -118,7 +120,9 @@ impl Server {
                 connections,
                 buffers: config.worker.buffers,
                 snapshot: Arc::clone(&snapshot),
-                session: config.session.clone(),
+                session: Arc::clone(&session),
+                rates: config.worker.rates,
+                subjects: Arc::clone(&subjects),
                 relay: config.relay,
                 counters,
                 reporter: server.reporter.clone(),

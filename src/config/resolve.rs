@@ -116,6 +116,7 @@ fn worker(
         engine: runtime.engine.into(),
         buffers: runtime.buffers,
         drain: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) },
+        rates: crate::rate::Limits::default(),
     }
 }
 

@@ -42,6 +42,7 @@ pub struct Verified {
     subject: Option<Box<str>>,
     id: Option<Box<str>>,
     expires: UnixTime,
+    good_until: UnixTime,
     claims: Box<[(Arc<str>, Value)]>,
 }
 
@@ -99,7 +100,8 @@ impl Verifier {
         let id = claims::text(claims, "jti")?;
         // "on or after which the JWT MUST NOT be accepted" (RFC 7519 section 4.1.4)
         let expires = claims::date(claims, "exp", Fraction::Down)?.ok_or(TokenError::Claims)?;
-        if now >= expires.saturating_add(*leeway) {
+        let good_until = expires.saturating_add(*leeway);
+        if now >= good_until {
             return Err(TokenError::Expired);
         }
         // "before which the JWT MUST NOT be accepted" (RFC 7519 section 4.1.5)
@@ -115,7 +117,8 @@ impl Verifier {
             return Err(TokenError::Audience);
         }
         let kept = self.kept.iter().filter_map(|name| Some((Arc::clone(name), claims.get(&**name)?.clone())));
-        Ok(Verified { subject: subject.map(Into::into), id: id.map(Into::into), expires, claims: kept.collect() })
+        let (subject, id) = (subject.map(Into::into), id.map(Into::into));
+        Ok(Verified { subject, id, expires, good_until, claims: kept.collect() })
     }
 }
 
@@ -133,6 +136,11 @@ impl Verified {
     /// `exp`, without the leeway.
     pub const fn expires(&self) -> UnixTime {
         self.expires
+    }
+
+    /// `exp` and the leeway: from then on the token is no good.
+    pub const fn good_until(&self) -> UnixTime {
+        self.good_until
     }
 
     /// A claim the token has and the verifier was told to keep.

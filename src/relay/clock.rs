@@ -11,11 +11,12 @@ use std::time::Instant;
 use tokio::time::Sleep;
 
 use super::link::Link;
-use crate::session::Ending;
 
 #[derive(Default)]
 pub(super) struct Clock {
     timer: Option<Pin<Box<Sleep>>>,
+    /// Whether the timer has yet to fire.
+    armed: bool,
     /// Since when there has been nothing left to do but to write what is due.
     ending: Option<Instant>,
 }
@@ -27,18 +28,10 @@ impl Clock {
             self.ending = Some(Instant::now());
         }
         while let Some(deadline) = self.next(link) {
-            let timer = match &mut self.timer {
-                Some(timer) if timer.deadline().into_std() <= deadline => timer,
-                Some(timer) => {
-                    timer.as_mut().reset(deadline.into());
-                    timer
-                }
-                None => self.timer.insert(Box::pin(tokio::time::sleep_until(deadline.into()))),
-            };
-            if timer.as_mut().poll(cx).is_pending() {
+            if self.timer_by(deadline).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.timer = None;
+            self.armed = false;
             if self.act(link, Instant::now()) {
                 return Poll::Ready(());
             }
@@ -46,24 +39,34 @@ impl Clock {
         Poll::Pending
     }
 
+    /// The timer, set to fire at `deadline` or before.
+    fn timer_by(&mut self, deadline: Instant) -> Pin<&mut Sleep> {
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
+        if !self.armed || timer.deadline().into_std() > deadline {
+            timer.as_mut().reset(deadline.into());
+        }
+        self.armed = true;
+        timer.as_mut()
+    }
+
     fn next(&self, link: &Link) -> Option<Instant> {
-        let ending = self.ending.map(|since| since + link.config.closing);
+        let ending = self.ending.map(|since| link.last_moment(since));
         let stalled = link.stalled().map(|(_, since)| since + link.config.write_stall);
         [ending, stalled, link.session_deadline()].into_iter().flatten().min()
     }
 
     /// Whether the connection must go now.
     fn act(&self, link: &Link, now: Instant) -> bool {
-        if self.ending.is_some_and(|since| since + link.config.closing <= now) {
+        if self.ending.is_some_and(|since| link.last_moment(since) <= now) {
             return true;
         }
         if let Some((side, since)) = link.stalled()
             && since + link.config.write_stall <= now
         {
-            link.tell(|session| session.handle_end(side, Ending::WriteStalled, now));
+            link.give_up(side, now);
         }
         if link.session_deadline().is_some_and(|deadline| deadline <= now) {
-            link.tell(|session| session.handle_timeout(now));
+            link.time_out(now);
         }
         false
     }

@@ -9,11 +9,9 @@ use super::{Config, LOST, Means, Outcome};
 use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
-use crate::session::{Ending, HEADROOM, Parting, Session};
+use crate::session::{Ending, HEADROOM, Injected, Parting, Session};
 use crate::telemetry::record::Counts;
 use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
-use crate::ws::close::GOING_AWAY;
-use crate::ws::control::ControlFrame;
 
 /// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
 ///
@@ -33,7 +31,7 @@ pub(super) enum Work {
     /// TLS has something to say.
     Reply,
     /// The session has a frame of its own.
-    Inject(ControlFrame),
+    Inject(Injected),
     /// That direction is to be ended in order.
     Finish,
     /// The session is over.
@@ -50,9 +48,14 @@ pub(super) struct Link {
     replies: RefCell<Vec<u8>>,
     /// Since when a send toward the client, the app, has made no progress.
     sending: [Cell<Option<Instant>>; 2],
+    /// Whether the client, the app, would be heard: its pump waits for it, and for nothing else.
+    listening: [Cell<bool>; 2],
+    /// Whether the socket of the client, the app, was shut because it is of no use any more.
+    shut: [Cell<bool>; 2],
     /// Whether something happened that the other pump, or the clock, must look at.
     unsettled: Cell<bool>,
-    mask: [u8; 4],
+    /// When all must be over, because this process stops.
+    until: Cell<Option<Instant>>,
     pub(super) config: Config,
     pub(super) means: Means,
 }
@@ -63,7 +66,6 @@ impl Link {
         tls: Option<Box<dyn Records>>,
         app: Stream,
         session: Session,
-        mask: [u8; 4],
         config: Config,
         means: Means,
     ) -> Self {
@@ -74,8 +76,10 @@ impl Link {
             session: RefCell::new(session),
             replies: RefCell::default(),
             sending: Default::default(),
+            listening: Default::default(),
+            shut: Default::default(),
             unsettled: Cell::new(false),
-            mask,
+            until: Cell::new(None),
             config,
             means,
         }
@@ -107,9 +111,11 @@ impl Link {
     /// the hot path.
     pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) -> Counts {
         let mut session = self.session.borrow_mut();
-        if session.handle_bytes(from, &mut lease.window(), now).is_err() || session.poll_timeout().is_some() {
+        if session.handle_bytes(from, &mut lease.window(), now).is_err() || !session.is_steady() {
             self.unsettled.set(true);
+            self.means.counters.throttled.add((!session.may_read(from)).into());
         }
+        self.means.counters.pongs(from).add(session.take_pongs(from).into());
         session.counts(from)
     }
 
@@ -117,13 +123,59 @@ impl Link {
     pub(super) fn work(&self, to: Side) -> Option<Work> {
         let mut session = self.session.borrow_mut();
         if to == Side::Client && self.has_replies() {
-            Some(Work::Reply)
-        } else if let Some(frame) = session.poll_inject(to, self.mask) {
-            Some(Work::Inject(frame))
-        } else if session.poll_finish(to) {
-            Some(Work::Finish)
-        } else {
-            session.end().map(|_| Work::Leave)
+            return Some(Work::Reply);
+        }
+        if session.has_inject(to) {
+            let mask = self.means.ids.borrow_mut().unpredictable();
+            return session.poll_inject(to, Instant::now(), mask).map(Work::Inject);
+        }
+        if session.poll_finish(to) {
+            return Some(Work::Finish);
+        }
+        session.end().map(|_| Work::Leave)
+    }
+
+    /// Whether what `from` sends is to be waited for. Notes that it is.
+    pub(super) fn listen(&self, from: Side) -> bool {
+        let listening = self.session.borrow().may_read(from);
+        self.listening[from as usize].set(listening);
+        listening
+    }
+
+    /// What `from` sends is not waited for any more, be it for a moment.
+    pub(super) fn stop_listening(&self, from: Side) {
+        self.listening[from as usize].set(false);
+    }
+
+    /// A deadline of the session has come.
+    pub(super) fn time_out(&self, now: Instant) {
+        self.tell(|session| {
+            for side in [Side::Client, Side::App] {
+                if !self.listening[side as usize].get() {
+                    session.handle_unheard(side, now);
+                }
+            }
+            session.handle_timeout(now);
+        });
+    }
+
+    /// A write toward `side` has taken too long.
+    pub(super) fn give_up(&self, side: Side, now: Instant) {
+        self.sending[side as usize].set(None);
+        self.tell(|session| session.handle_end(side, Ending::WriteStalled, now));
+    }
+
+    /// Shuts the sockets that the session has given up, which ends what waits for them.
+    pub(super) fn shut_lost(&self) {
+        let session = self.session.borrow();
+        if session.is_steady() {
+            return;
+        }
+        for side in [Side::Client, Side::App] {
+            if session.is_lost(side) && !self.shut[side as usize].replace(true) {
+                // It may be gone already.
+                let _ = self.stream(side).shutdown(Shutdown::Both);
+            }
         }
     }
 
@@ -137,9 +189,16 @@ impl Link {
         session.end().is_some() && [Side::Client, Side::App].iter().all(|side| session.parting(*side) == Parting::Cut)
     }
 
-    /// This connection is to be gone by `until`.
-    pub(super) fn drain(&self, _until: Instant) {
-        self.tell(|session| session.handle_drain(Instant::now(), GOING_AWAY));
+    /// This process is to stop, and the connection to be over by `until`.
+    pub(super) fn drain(&self, until: Instant) {
+        self.until.set(Some(until));
+        self.tell(|session| session.handle_drain(Instant::now(), until));
+    }
+
+    /// When all must be over, if the session has ended at `since` and what is due is still being written.
+    pub(super) fn last_moment(&self, since: Instant) -> Instant {
+        let last = since + self.config.closing;
+        self.until.get().map_or(last, |until| until.min(last))
     }
 
     pub(super) fn settle(&self) {
@@ -163,7 +222,14 @@ impl Link {
     }
 
     /// Sends a frame of the session's own.
-    pub(super) async fn inject(&self, to: Side, frame: ControlFrame) -> io::Result<()> {
+    pub(super) async fn inject(&self, to: Side, frame: Injected) -> io::Result<()> {
+        let frame = match frame {
+            Injected::Close(frame) => frame,
+            Injected::Ping(frame) => {
+                self.means.counters.pings(to).add(1);
+                frame
+            }
+        };
         let mut lease = self.means.pool.lend().await;
         lease.start_at(self.plain_start(to));
         lease.append(frame.as_bytes());
@@ -255,6 +321,8 @@ impl Link {
             end: session.end().unwrap_or(LOST),
             from_client: session.counts(Side::Client),
             from_app: session.counts(Side::App),
+            client_round_trip: session.round_trip(Side::Client),
+            app_round_trip: session.round_trip(Side::App),
         }
     }
 

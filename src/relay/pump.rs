@@ -107,17 +107,19 @@ impl Pump<'_> {
     }
 
     async fn wait(&self) -> Wake {
-        poll_fn(|cx| {
+        let wake = poll_fn(|cx| {
             if let Some(work) = self.link.work(self.from.other()) {
                 return Poll::Ready(Wake::Work(work));
             }
-            if self.ended {
+            if self.ended || !self.link.listen(self.from) {
                 return Poll::Pending;
             }
             // An error of the wait shows again, with its reason, in the receive.
             self.link.stream(self.from).poll_readable(cx).map(|_| Wake::Readable)
         })
-        .await
+        .await;
+        self.link.stop_listening(self.from);
+        wake
     }
 
     /// Receives all that is there, as plaintext, and the end if it has come.
@@ -187,11 +189,11 @@ impl Pump<'_> {
             Side::Client => &counters.from_client,
             Side::App => &counters.from_app,
         };
-        let Traffic { frames, messages, compressed, bytes } = traffic;
+        let Traffic { frames, messages, bytes, compressed } = traffic;
         frames.add(counts.frames - self.counted.frames);
         messages.add(counts.messages - self.counted.messages);
-        compressed.add(counts.compressed - self.counted.compressed);
         bytes.add(counts.bytes - self.counted.bytes);
+        compressed.add(counts.compressed - self.counted.compressed);
         self.counted = counts;
     }
 }

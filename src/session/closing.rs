@@ -2,18 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use super::Cause;
 use crate::peer::Side;
 use crate::telemetry::end::{By, Why};
 
 /// Where a session is between its first byte and its end.
 ///
 /// ```text
-///             a Close passes, a stream ends in order,                both directions are done,
-///             a violation, our shutdown                              or the deadline passes
+///             a Close passes, a stream ends in order, a              both directions are done,
+///             violation, a dead side, a decision of ours             or the deadline passes
 ///  Relaying -------------------------------------------> Closing ------------------------------> Over
 ///     |                                                     |                                     ^
-///     +---- a reset, a truncation, a stalled write, --------+-------------------------------------+
-///           broken TLS: nothing can be ended politely
+///     +---- the client breaks off, or the app inside -------+-------------------------------------+
+///           a frame: nothing can be ended politely
 /// ```
 ///
 /// The closing handshake proper (RFC 6455 section 7.1) is in the two flows: a side has closed when its Close frame
@@ -36,8 +37,6 @@ enum Phase {
     Over(Cause),
 }
 
-type Cause = (By, Why);
-
 impl Closing {
     /// A closing that is to take no longer than `within`, once it begins.
     pub(super) const fn new(within: Duration) -> Self {
@@ -45,21 +44,28 @@ impl Closing {
     }
 
     /// The end begins. If it had begun already, it keeps its deadline; its cause gives way only to a first fault.
-    pub(super) fn begin(&mut self, by: By, why: Why, now: Instant) {
+    pub(super) fn begin(&mut self, new: Cause, now: Instant) {
         match &mut self.phase {
             Phase::Relaying => {
-                self.phase = Phase::Closing { cause: (by, why), until: now.checked_add(self.within) };
+                self.phase = Phase::Closing { cause: new, until: now.checked_add(self.within) };
             }
-            Phase::Closing { cause, .. } => *cause = worse(*cause, (by, why)),
+            Phase::Closing { cause, .. } => *cause = worse(*cause, new),
             Phase::Over(_) => {}
         }
     }
 
+    /// Once begun, it is to be over by `latest`.
+    pub(super) fn hurry(&mut self, latest: Instant) {
+        if let Phase::Closing { until, .. } = &mut self.phase {
+            *until = Some(until.map_or(latest, |until| until.min(latest)));
+        }
+    }
+
     /// Ends at once because of a fault.
-    pub(super) const fn abort(&mut self, by: By, why: Why) {
+    pub(super) const fn abort(&mut self, new: Cause) {
         match self.phase {
-            Phase::Relaying => self.phase = Phase::Over((by, why)),
-            Phase::Closing { cause, .. } => self.phase = Phase::Over(worse(cause, (by, why))),
+            Phase::Relaying => self.phase = Phase::Over(new),
+            Phase::Closing { cause, .. } => self.phase = Phase::Over(worse(cause, new)),
             Phase::Over(_) => {}
         }
     }
@@ -74,7 +80,7 @@ impl Closing {
     /// The deadline has passed. `late`: who still owed a Close frame in answer to one.
     pub(super) fn expire(&mut self, late: Option<Side>) {
         match late {
-            Some(side) => self.abort(side.into(), Why::CloseTimeout),
+            Some(side) => self.abort((side.into(), Why::CloseTimeout)),
             None => self.end(),
         }
     }

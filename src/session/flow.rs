@@ -5,7 +5,16 @@
 //!           0               passing                         judged      len
 //! ```
 
+use std::num::NonZeroU64;
+use std::time::{Duration, Instant};
+
+use super::config::Config;
+use super::ends::Ends;
 use super::held::Held;
+use super::liveness::Liveness;
+use crate::rate::bucket::Bucket;
+use crate::rate::meter::Meter;
+use crate::rate::{Action, Rate};
 use crate::rule::Rule;
 use crate::telemetry::record::Counts;
 use crate::window::Window;
@@ -13,6 +22,7 @@ use crate::ws::close::CloseFrame;
 use crate::ws::header::{Header, Opcode};
 use crate::ws::mask;
 use crate::ws::sequence::{Sequence, Terms};
+use crate::ws::utf8::Utf8;
 
 /// The guard of one direction.
 #[derive(Debug)]
@@ -21,232 +31,240 @@ pub(super) struct Flow {
     /// The start of the next frame; empty while a payload passes.
     held: Held,
     payload: Payload,
-    sender: Sender,
-    /// Whether the sender's byte stream has ended.
-    ended: bool,
-    gate: Gate,
-    finish: Finish,
+    message: Message,
+    /// Counts control frames; full again with every data frame.
+    controls: Bucket,
+    pub(super) ends: Ends,
     counts: Counts,
+}
+
+/// What the frames of one window are judged with.
+pub(super) struct Judge<'j> {
+    pub(super) config: &'j Config,
+    /// What the sender's silence is measured by, and its answers to our Pings.
+    pub(super) liveness: &'j mut Liveness,
+    /// What the sender's rates are measured by.
+    pub(super) meter: Option<&'j mut Meter>,
+    pub(super) now: Instant,
+}
+
+/// What a window had in it besides frames that pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Passed {
+    /// Whether bytes of data frames passed.
+    pub(super) data: bool,
+    /// Until when nothing more is to be read from the sender.
+    pub(super) pause: Option<Instant>,
 }
 
 /// What is still to come of the frame whose header was judged last.
 #[derive(Debug)]
 struct Payload {
     left: u64,
+    /// The masking key as it applies to the next byte.
+    key: Option<[u8; 4]>,
     /// Whether the frame passes. Frames stop passing for good: none does after one that did not.
     passes: bool,
-    /// Whether its end is the end of a data message.
-    ends_message: bool,
+    kind: Kind,
 }
 
-/// What the sender may still say.
-///
-/// ```text
-///  Speaking --- its Close frame is complete ---> Closed(code)
-///     |                                              | breaks a rule
-///     +----- breaks a rule ---> Poisoned(None)       +---> Poisoned(Some(code))
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum Sender {
-    /// Frames.
-    Speaking,
-    /// Nothing that passes: it has sent a Close frame with this code.
-    Closed(u16),
-    /// Nothing that anybody listens to: what follows a violation cannot be told apart into frames. With the code
-    /// of the Close frame it had sent before.
-    Poisoned(Option<u16>),
-}
-
-/// What the receiver may still get.
-///
-/// ```text
-///  Open ------------- the sender's Close frame passes ------------> Closed(code)
-///    |                                                                  ^
-///    +--- we want to close ---> Closing(code) --- our Close goes out ---+
-///                                               (at a frame boundary)
-/// ```
-#[derive(Clone, Copy, Debug)]
-enum Gate {
-    /// All that is judged good.
-    Open,
-    /// The rest of the frame it has begun to get, then our Close with this code.
-    Closing(u16),
-    /// Nothing: it got a Close with this code.
-    Closed(u16),
-}
-
-/// The end of the write half toward the receiver: not yet, asked of the driver, done.
+/// What the end of a frame means to its message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Finish {
-    NotYet,
-    Asked,
-    Done,
+enum Kind {
+    Control,
+    /// One that others follow.
+    Fragment,
+    /// The last of its message.
+    Final,
+}
+
+/// What is known of the data message whose frame came last.
+#[derive(Debug)]
+struct Message {
+    /// Its text, if it is looked at.
+    text: Option<Utf8>,
+    compressed: bool,
+}
+
+/// What came of looking at the start of a frame.
+enum Opened {
+    /// It may pass, payload and all, as far as the header (of so many bytes) can tell.
+    Passes(usize),
+    /// It is a frame of so many bytes for us: it does not pass.
+    Ours(usize),
+    /// Too little of it is there to let any of it pass.
+    Incomplete,
 }
 
 impl Flow {
-    pub(super) const fn new(terms: Terms) -> Self {
+    pub(super) const fn new(terms: Terms, now: Instant) -> Self {
         Self {
             sequence: Sequence::new(terms),
             held: Held::new(),
-            payload: Payload { left: 0, passes: false, ends_message: false },
-            sender: Sender::Speaking,
-            ended: false,
-            gate: Gate::Open,
-            finish: Finish::NotYet,
+            payload: Payload { left: 0, key: None, passes: false, kind: Kind::Control },
+            message: Message { text: None, compressed: false },
+            controls: Bucket::new(now),
+            ends: Ends::new(),
             counts: Counts { frames: 0, messages: 0, bytes: 0, compressed: 0 },
         }
     }
 
     /// Judges the window and leaves in it what passes.
-    pub(super) fn pass(&mut self, window: &mut Window<'_>) -> Result<(), Rule> {
-        if matches!(self.sender, Sender::Poisoned(_)) {
+    pub(super) fn pass(&mut self, window: &mut Window<'_>, judge: &mut Judge<'_>) -> Result<Passed, Rule> {
+        if self.ends.is_poisoned() {
             window.truncate(0);
-            return Ok(());
+            return Ok(Passed::default());
         }
         self.held.restore(window);
-        let bytes = window.bytes();
         let (mut judged, mut passing) = (0, 0);
+        let mut passed = Passed::default();
+        let mut opened = false;
         let verdict = loop {
-            judged += self.skip_payload(bytes.len() - judged);
-            if self.payload.passes {
-                passing = judged;
-            }
-            let rest = &bytes[judged..];
-            if rest.is_empty() {
-                break Ok(());
-            }
-            match self.open_frame(rest) {
-                Ok(Some(header_len)) => judged += header_len,
-                Ok(None) => {
-                    self.held.store(rest);
-                    break Ok(());
-                }
+            let rest = &window.bytes()[judged..];
+            match self.skip_payload(rest) {
+                Ok(skipped) => judged += skipped,
                 Err(rule) => {
-                    self.sender = Sender::Poisoned(self.close_code());
+                    self.retract(opened);
                     break Err(rule);
                 }
             }
+            if self.payload.passes {
+                passed.data |= self.payload.kind != Kind::Control && judged > passing;
+                passing = judged;
+            }
+            let rest = &window.bytes()[judged..];
+            if rest.is_empty() {
+                break Ok(passed);
+            }
+            match self.open_frame(rest, judge, &mut passed) {
+                Ok(Opened::Passes(header_len)) => {
+                    opened = true;
+                    judged += header_len;
+                }
+                Ok(Opened::Ours(frame_len)) => window.remove(judged..judged + frame_len),
+                Ok(Opened::Incomplete) => {
+                    self.held.store(rest);
+                    break Ok(passed);
+                }
+                Err(rule) => break Err(rule),
+            }
         };
+        if verdict.is_err() {
+            self.ends.poison();
+        }
         window.truncate(passing);
         self.counts.bytes += passing as u64;
         verdict
     }
 
-    /// Skips what is there of the payload, given so many bytes; returns how many belong to it.
-    fn skip_payload(&mut self, available: usize) -> usize {
-        let skipped = usize::try_from(self.payload.left).map_or(available, |left| left.min(available));
-        self.payload.left -= skipped as u64;
-        if self.payload.left == 0 && self.payload.ends_message {
-            self.payload.ends_message = false;
-            self.counts.messages += u64::from(self.payload.passes);
+    /// Skips what is there of the payload; returns how many bytes belong to it. On an error none of them is skipped.
+    fn skip_payload(&mut self, available: &[u8]) -> Result<usize, Rule> {
+        let len = usize::try_from(self.payload.left).map_or(available.len(), |left| left.min(available.len()));
+        let ends_message = self.payload.kind == Kind::Final && self.payload.left == len as u64;
+        if self.payload.kind != Kind::Control
+            && let Some(text) = &mut self.message.text
+        {
+            text.check(&available[..len], self.payload.key)?;
+            if ends_message {
+                text.finish()?;
+            }
         }
-        skipped
+        self.payload.left -= len as u64;
+        if let Some(key) = &mut self.payload.key {
+            key.rotate_left(len % 4);
+        }
+        if ends_message {
+            self.payload.kind = Kind::Fragment;
+            self.counts.messages += u64::from(self.payload.passes);
+            self.counts.compressed += u64::from(self.payload.passes && self.message.compressed);
+        }
+        Ok(len)
     }
 
-    /// Judges the frame at the start of `rest`; returns the length of its header, or `None` when too little of the
-    /// frame is there to let any of it pass.
-    fn open_frame(&mut self, rest: &[u8]) -> Result<Option<usize>, Rule> {
-        let Some(header) = Header::parse(rest)? else { return Ok(None) };
+    /// The frame whose payload came last breaks a rule. If it was `opened` in this window none of it has passed, so
+    /// that the receiver is between frames; else the receiver misses the rest of it.
+    const fn retract(&mut self, opened: bool) {
+        if opened {
+            self.counts.frames -= self.payload.passes as u64;
+            self.payload.left = 0;
+        }
+    }
+
+    /// Judges the frame at the start of `rest`.
+    fn open_frame(&mut self, rest: &[u8], judge: &mut Judge<'_>, passed: &mut Passed) -> Result<Opened, Rule> {
+        let Some(header) = Header::parse(rest)? else { return Ok(Opened::Incomplete) };
         // "The application MUST NOT send any more data frames after sending a Close frame." (RFC 6455 section 5.5.1)
         // A Pong it must send until it has received a Close frame (section 5.5.2); it does not pass.
-        if matches!(self.sender, Sender::Closed(_)) && !matches!(header.opcode, Opcode::Ping | Opcode::Pong) {
+        if self.ends.is_closed() && !matches!(header.opcode, Opcode::Ping | Opcode::Pong) {
             return Err(Rule::AfterClose);
         }
         self.sequence.judge(&header)?;
-        let passes = self.is_open();
-        let is_control = header.opcode.is_control();
-        if is_control {
-            let Some(payload) = control_payload(&header, rest) else { return Ok(None) };
-            if header.opcode == Opcode::Close {
-                self.read_close(&header, payload)?;
+        let kind = if header.opcode.is_control() {
+            let Some(payload) = control_payload(&header, rest) else { return Ok(Opened::Incomplete) };
+            if self.read_control(&header, payload, judge)? {
+                return Ok(Opened::Ours(header.header_len + payload.len()));
             }
-        }
-        self.counts.frames += u64::from(passes);
-        self.payload = Payload { left: header.length, passes, ends_message: header.fin && !is_control };
-        Ok(Some(header.header_len))
+            Kind::Control
+        } else {
+            self.begin_data(&header, judge, passed)?;
+            if header.fin { Kind::Final } else { Kind::Fragment }
+        };
+        let relayed = self.let_pass(header.opcode);
+        self.counts.frames += u64::from(relayed);
+        self.payload = Payload { left: header.length, key: header.mask, passes: relayed, kind };
+        Ok(Opened::Passes(header.header_len))
     }
 
-    /// The sender's Close frame, whole.
-    fn read_close(&mut self, header: &Header, payload: &[u8]) -> Result<(), Rule> {
+    /// A data frame begins, and with it perhaps a message.
+    fn begin_data(&mut self, header: &Header, judge: &mut Judge<'_>, passed: &mut Passed) -> Result<(), Rule> {
+        let begins_message = header.opcode != Opcode::Continuation;
+        if begins_message {
+            let compressed = header.rsv & Header::RSV1 != 0;
+            let looked_at = header.opcode == Opcode::Text && judge.config.validate_utf8 && !compressed;
+            self.message = Message { text: looked_at.then(Utf8::new), compressed };
+        }
+        if let Some(meter) = &mut judge.meter {
+            passed.pause = meter.take(begins_message.into(), header.length, judge.now)?;
+        }
+        self.controls = Bucket::new(judge.now);
+        Ok(())
+    }
+
+    /// A control frame, whole. Returns whether it is for us alone.
+    fn read_control(&mut self, header: &Header, payload: &[u8], judge: &mut Judge<'_>) -> Result<bool, Rule> {
         let mut clear = [0; Header::MAX_CONTROL];
         let clear = &mut clear[..payload.len()];
         clear.copy_from_slice(payload);
         if let Some(key) = header.mask {
             mask::apply(key, 0, clear);
         }
-        let code = CloseFrame::parse(clear)?.code;
-        self.sender = Sender::Closed(code);
-        if self.is_open() {
-            self.gate = Gate::Closed(code);
+        if header.opcode == Opcode::Close {
+            self.ends.handle_close(CloseFrame::parse(clear)?.code);
+            return Ok(false);
         }
-        Ok(())
+        let flood = Rate { per_second: NonZeroU64::from(judge.config.control_frames), burst: Duration::from_secs(1) };
+        self.controls.take(&flood, Action::Close, 1, judge.now).map_err(|_| Rule::ControlFlood)?;
+        let answers = header.opcode == Opcode::Pong && judge.liveness.has_asked();
+        Ok(answers && judge.liveness.handle_pong(clear, judge.now))
     }
 
-    /// The sender's byte stream has ended.
-    pub(super) const fn end(&mut self) {
-        self.ended = true;
-    }
-
-    /// A Close of ours with `code` is to be the last the receiver gets, unless its last has gone out already.
-    pub(super) const fn close(&mut self, code: u16) {
-        if self.is_open() {
-            self.gate = Gate::Closing(code);
+    /// Whether a frame passes, now that it was found good. A Close frame is the last that does.
+    const fn let_pass(&mut self, opcode: Opcode) -> bool {
+        let passes = self.ends.is_open();
+        if let (Opcode::Close, true, Some(code)) = (opcode, passes, self.ends.close_code()) {
+            self.ends.handle_closed(code);
         }
+        passes
     }
 
-    /// The code of a Close of ours that is to go out now.
-    pub(super) const fn poll_close(&mut self) -> Option<u16> {
-        match self.gate {
-            Gate::Closing(code) if !self.is_inside_frame() => {
-                self.gate = Gate::Closed(code);
-                Some(code)
-            }
-            _ => None,
-        }
+    /// Whether a Close of ours can go out now.
+    pub(super) const fn has_close(&self) -> bool {
+        self.ends.has_close() && !self.is_inside_frame()
     }
 
-    /// Whether the write half toward the receiver is to be ended now. `answered`: whether the receiver has had its
-    /// own say.
-    ///
-    /// After both Closes it is: "the server MUST close the WebSocket connection" first (RFC 6455 section 7.1.1),
-    /// and as the app's client we hurry it only by our FIN. A stream that ended without a Close ends without one.
-    pub(super) const fn poll_finish(&mut self, answered: bool) -> bool {
-        let over = match self.gate {
-            Gate::Open => self.ended,
-            Gate::Closing(_) => false,
-            Gate::Closed(_) => answered,
-        };
-        let now = over && matches!(self.finish, Finish::NotYet);
-        if now {
-            self.finish = Finish::Asked;
-        }
-        now
-    }
-
-    /// The write half toward the receiver is ended, or of no use any more.
-    pub(super) const fn handle_finished(&mut self) {
-        self.finish = Finish::Done;
-    }
-
-    /// Whether another frame may pass. It may not when the receiver's half is ended, be it that the receiver is gone.
-    const fn is_open(&self) -> bool {
-        matches!(self.gate, Gate::Open) && matches!(self.finish, Finish::NotYet)
-    }
-
-    /// Whether the sender may still send frames.
-    pub(super) const fn is_speaking(&self) -> bool {
-        matches!(self.sender, Sender::Speaking)
-    }
-
-    /// Whether the sender has said all it will, or all that anybody listens to.
-    pub(super) const fn has_had_its_say(&self) -> bool {
-        self.ended || !self.is_speaking()
-    }
-
-    /// Whether nothing can get lost in this direction any more: the sender has spoken, or the receiver got its
-    /// Close.
-    pub(super) const fn is_spent(&self) -> bool {
-        !self.is_speaking() || matches!(self.gate, Gate::Closed(_))
+    /// Whether a Ping of ours can go out now.
+    pub(super) const fn takes_ping(&self) -> bool {
+        self.ends.is_open() && !self.is_inside_frame()
     }
 
     /// Whether the sender's bytes end with a whole frame.
@@ -255,35 +273,8 @@ impl Flow {
     }
 
     /// Whether the bytes that passed end inside a frame.
-    const fn is_inside_frame(&self) -> bool {
+    pub(super) const fn is_inside_frame(&self) -> bool {
         self.payload.passes && self.payload.left > 0
-    }
-
-    /// Whether what the receiver got, it got to the end: to a Close frame or to the orderly end of the stream.
-    pub(super) const fn is_whole(&self) -> bool {
-        matches!(self.gate, Gate::Closed(_)) || matches!(self.finish, Finish::Done)
-    }
-
-    /// Whether nothing will happen in this direction any more.
-    pub(super) const fn is_done(&self) -> bool {
-        self.ended && matches!(self.finish, Finish::Done)
-    }
-
-    /// The code of the sender's Close frame.
-    pub(super) const fn close_code(&self) -> Option<u16> {
-        match self.sender {
-            Sender::Closed(code) => Some(code),
-            Sender::Speaking => None,
-            Sender::Poisoned(code) => code,
-        }
-    }
-
-    /// The code of the Close frame that the receiver got.
-    pub(super) const fn closed_with(&self) -> Option<u16> {
-        match self.gate {
-            Gate::Closed(code) => Some(code),
-            Gate::Open | Gate::Closing(_) => None,
-        }
     }
 
     /// What has passed.

@@ -2,18 +2,23 @@
 
 mod closing;
 mod frames;
+mod keepalive;
+mod life;
 mod operations;
 mod oracle;
+mod rates;
 mod splits;
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Config, Ending, HEADROOM, Keepalive, Negotiated, Notice, Parting, Session, Violation};
+use super::{Config, Ending, HEADROOM, Injected, Keepalive, Notice, Parting, Session, Start, Violation};
 use crate::bytesize::ByteSize;
 use crate::peer::Side;
 use crate::telemetry::end::{By, End, Why};
 use crate::window::Window;
+use crate::ws::control::ControlFrame;
 use crate::ws::mask;
 
 const CONFIG: Config = Config {
@@ -29,6 +34,10 @@ const CONFIG: Config = Config {
     drain: Notice { code: 1001, reason: String::new() },
     retry: Duration::from_secs(5),
 };
+/// When a drain is over, after the start.
+const DRAIN: Duration = Duration::from_secs(30);
+/// Its upper half is chance: a half. The lower one marks Pings.
+const ENTROPY: u64 = 0x8000_0000_DEAD_BEEF;
 const KEY: [u8; 4] = [0x11, 0x22, 0x33, 0x44];
 const CLIENT: Side = Side::Client;
 const APP: Side = Side::App;
@@ -72,6 +81,11 @@ fn close(from: Side, code: u16) -> Vec<u8> {
     frame(from, 0x88, &code.to_be_bytes())
 }
 
+/// A Close of ours, as `to` sees it.
+fn ours(to: Side, code: u16, reason: &str) -> Vec<u8> {
+    ControlFrame::close(code, reason, (to == APP).then_some(KEY)).as_bytes().to_vec()
+}
+
 /// A session with its driver: a buffer per read, and the bytes that have been written to each side.
 struct Pair {
     session: Session,
@@ -85,12 +99,19 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        Self::with(CONFIG, Negotiated::default())
+        Self::with(CONFIG)
     }
 
-    fn with(config: Config, negotiated: Negotiated) -> Self {
-        let start = Instant::now();
-        let session = Session::new(&config, negotiated);
+    fn with(config: Config) -> Self {
+        Self::start(config, |_| {})
+    }
+
+    /// A session that `particular` makes different from the plainest.
+    fn start(config: Config, particular: impl FnOnce(&mut Start)) -> Self {
+        let now = Instant::now();
+        let mut start = Start { deflate: false, expires: None, meter: None, entropy: ENTROPY, now };
+        particular(&mut start);
+        let (session, start) = (Session::new(Arc::new(config), start), now);
         Self { session, start, now: start, to_client: Vec::new(), to_app: Vec::new(), finished: Vec::new() }
     }
 
@@ -119,8 +140,8 @@ impl Pair {
         self.settle();
     }
 
-    fn shuts_down(&mut self) {
-        self.session.handle_drain(self.now, 1001);
+    fn drains(&mut self) {
+        self.session.handle_drain(self.now, self.start + DRAIN);
         self.settle();
     }
 
@@ -134,7 +155,8 @@ impl Pair {
     /// Does what the session wishes.
     fn settle(&mut self) {
         for to in [CLIENT, APP] {
-            while let Some(frame) = self.session.poll_inject(to, KEY) {
+            while let Some(Injected::Close(frame) | Injected::Ping(frame)) = self.session.poll_inject(to, self.now, KEY)
+            {
                 self.written(to).extend(frame.as_bytes());
             }
             if self.session.poll_finish(to) {
@@ -164,5 +186,5 @@ impl Pair {
 #[test]
 fn is_small() {
     let size = size_of::<Session>();
-    assert!(size <= 500, "a session is {size} bytes");
+    assert!(size <= 560, "a session is {size} bytes");
 }

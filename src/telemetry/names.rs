@@ -109,8 +109,8 @@ pub const ALL: &[Metric] = &[
     Metric {
         name: "ringside_connections_ended_total",
         kind: Kind::Counter,
-        help: "WebSockets ended, by who ended them and why, as in log lines and spans. All: sum without (by, why). A why \
-               that is the name of a rule is a violation; all of those: sum over these names.",
+        help: "WebSockets ended, by who ended them and why, as in log lines and spans. All: sum without (by, why). A \
+               why that is the name of a rule is a violation; all of those: sum over these names.",
         read: |seen, samples| {
             for why in Why::ALL {
                 for &by in why.by() {

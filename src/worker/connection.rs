@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::crowd::{Crowd, Place};
+use crate::jwt::verify::Verified;
 use crate::opening::{self, Arrival, Opened, Snapshot};
+use crate::policy::permit::Permit;
+use crate::rate::Limits;
+use crate::rate::meter::Meter;
+use crate::rate::subjects::Subjects;
 use crate::relay;
 use crate::ring::runtime;
-use crate::session::{self, Negotiated, Session};
+use crate::session::{self, Session, Start};
 use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
 
@@ -16,7 +21,9 @@ use crate::telemetry::report::Reporter;
 pub(super) struct Local {
     pub(super) index: usize,
     pub(super) snapshot: Arc<Snapshot>,
-    pub(super) session: session::Config,
+    pub(super) session: Arc<session::Config>,
+    pub(super) rates: Limits,
+    pub(super) subjects: Arc<Subjects>,
     pub(super) relay: relay::Config,
     pub(super) opening: opening::Means,
     pub(super) relaying: relay::Means,
@@ -50,15 +57,28 @@ pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
 /// Not an `async fn`: its future lives as long as the connection and would keep room for each argument besides.
 fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output = ()> + use<> {
     let Opened { client, tls, wire, early, app, app_early, deflate, permit } = opened;
-    // Nothing of the token is needed any more; its claims would stay for as long as the connection.
-    drop(permit);
-    let session = Session::new(&local.session, Negotiated { deflate });
-    let mask = local.opening.ids.borrow_mut().unpredictable();
+    let session = Session::new(Arc::clone(&local.session), start(local, deflate, permit));
     let client = relay::Client { stream: client, tls, wire, early };
     let app = relay::App { stream: app, early: app_early };
     let means = local.relaying.clone();
     let stop = relayed.place.dispersed();
-    relay::run(client, app, session, mask, local.relay, means, stop, |outcome| relayed.end(outcome))
+    relay::run(client, app, session, local.relay, means, stop, |outcome| relayed.end(outcome))
+}
+
+/// What its session needs to know of a connection. Nothing else of its token is needed any more: the claims would stay
+/// for as long as the connection.
+fn start(local: &Local, deflate: bool, permit: Permit) -> Start {
+    let now = Instant::now();
+    let verified = permit.into_verified();
+    let left = verified.as_ref().map(|verified| verified.good_until().since(SystemTime::now()));
+    let subject = verified.as_ref().and_then(Verified::subject);
+    Start {
+        deflate,
+        expires: left.and_then(|left| now.checked_add(left)),
+        meter: Meter::new(&local.rates, subject, &local.subjects, now),
+        entropy: u64::from_ne_bytes(local.opening.ids.borrow_mut().unpredictable()),
+        now,
+    }
 }
 
 /// The record of a connection while it is relayed. It is reported however the relaying ends.
@@ -95,6 +115,8 @@ impl Relayed {
             record.end = outcome.end;
             record.from_client = outcome.from_client;
             record.from_app = outcome.from_app;
+            record.client_round_trip = outcome.client_round_trip;
+            record.app_round_trip = outcome.app_round_trip;
         }
     }
 }

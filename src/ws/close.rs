@@ -3,12 +3,16 @@
 use super::header::Header;
 use crate::rule::Rule;
 
+/// The purpose of the connection is fulfilled.
+pub const NORMAL: u16 = 1000;
 /// The peer goes away: the client is gone, or this process shuts down.
 pub const GOING_AWAY: u16 = 1001;
 /// "1005 is a reserved value": how a Close frame without a code is told to those who ask for one. Never on the wire.
 pub const NO_STATUS: u16 = 1005;
 /// The server met a condition that it did not expect.
 pub const INTERNAL_ERROR: u16 = 1011;
+/// The server restarts; "the client may reconnect [after] a randomized delay" (IANA's registry of close codes).
+pub const SERVICE_RESTART: u16 = 1012;
 
 /// Most bytes of a reason: what is left of a control frame's payload behind the code.
 pub const REASON: usize = Header::MAX_CONTROL - 2;

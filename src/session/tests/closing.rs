@@ -2,21 +2,15 @@
 
 use std::time::Duration;
 
-use super::{APP, CLIENT, Ending, KEY, Pair, Parting, close, frame, text};
-use crate::peer::Side;
+use super::{APP, CLIENT, CONFIG, DRAIN, Ending, KEY, Pair, Parting, close, frame, ours, text};
 use crate::rule::Rule;
+use crate::session::{Config, Notice};
 use crate::telemetry::end::{By, Why};
 use crate::telemetry::record::Counts;
-use crate::ws::control::ControlFrame;
 
 use Parting::{Cut, Orderly};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A Close of ours, as `to` sees it.
-fn ours(to: Side, code: u16) -> Vec<u8> {
-    ControlFrame::close(code, "", (to == APP).then_some(KEY)).as_bytes().to_vec()
-}
 
 #[test]
 fn either_side_closes_and_the_other_answers() {
@@ -90,21 +84,82 @@ fn an_app_that_ends_its_stream_instead_of_answering_ends_the_clients() {
 }
 
 #[test]
-fn a_stream_ends_in_order_without_a_close_and_the_other_goes_on() {
+fn a_client_ends_its_stream_in_order_without_a_close_and_the_app_goes_on() {
+    let mut pair = Pair::new();
+    pair.sends(CLIENT, &text(CLIENT, "last words")).unwrap();
+    pair.ends(CLIENT, Ending::Eof);
+    assert_eq!(pair.got(APP), text(CLIENT, "last words"), "no Close is forged");
+    assert_eq!(pair.finished, [APP]);
+    pair.at(4 * SECOND);
+    pair.sends(APP, &text(APP, "answer")).unwrap();
+    assert_eq!(pair.got(CLIENT), text(APP, "answer"));
+    pair.sends(APP, &close(APP, 1000)).unwrap();
+    pair.ends(APP, Ending::Eof);
+    assert_eq!(pair.finished, [APP, CLIENT]);
+    assert_eq!(pair.end(), (By::Client, Why::Eof, Some(1000), None));
+    assert_eq!(pair.partings(), (Orderly, Orderly));
+}
+
+/// The client's hint is half of the five seconds, which is its chance in these tests.
+const RETRY: &str = "the app is gone; retry-after-ms=2500";
+
+#[test]
+fn a_client_learns_between_two_frames_that_its_app_died() {
+    for (how, why) in [(Ending::Eof, Why::Eof), (Ending::Truncated, Why::Truncated), (Ending::Reset, Why::Reset)] {
+        let mut pair = Pair::new();
+        pair.sends(APP, &text(APP, "last words")).unwrap();
+        pair.ends(APP, how);
+        assert_eq!(pair.got(CLIENT), [text(APP, "last words"), ours(CLIENT, 1012, RETRY)].concat());
+        assert_eq!(pair.finished, [], "its answer is awaited");
+        pair.sends(CLIENT, &[text(CLIENT, "crossing"), close(CLIENT, 1012)].concat()).unwrap();
+        assert_eq!(pair.got(APP).is_empty(), how == Ending::Reset, "a socket that only said no more may still listen");
+        pair.ends(CLIENT, Ending::Eof);
+        assert_eq!(pair.end(), (By::App, why, Some(1012), Some(1012)), "{how:?}");
+        assert_eq!(pair.session.parting(CLIENT), Orderly);
+    }
+}
+
+#[test]
+fn what_was_held_of_a_dead_app_is_no_obstacle() {
+    let mut pair = Pair::new();
+    pair.sends(APP, &text(APP, "last words")[..1]).unwrap();
+    pair.ends(APP, Ending::Eof);
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1012, RETRY));
+    pair.at(5 * SECOND);
+    assert_eq!(pair.end(), (By::App, Why::Truncated, Some(1012), None));
+}
+
+#[test]
+fn a_client_inside_a_frame_of_a_dead_app_is_cut() {
+    for (how, why) in [(Ending::Eof, Why::Truncated), (Ending::Reset, Why::Reset)] {
+        let mut pair = Pair::new();
+        let long = text(APP, "a long story");
+        pair.sends(APP, &long[..5]).unwrap();
+        pair.ends(APP, how);
+        assert_eq!(pair.got(CLIENT), long[..5], "nothing is forged");
+        assert_eq!(pair.end(), (By::App, why, None, None));
+        assert_eq!(pair.partings(), (Cut, Cut));
+    }
+}
+
+#[test]
+fn the_other_side_of_a_stalled_one_is_told() {
     for by in [CLIENT, APP] {
         let other = by.other();
         let mut pair = Pair::new();
-        pair.sends(by, &text(by, "last words")).unwrap();
-        pair.ends(by, Ending::Eof);
-        assert_eq!(pair.got(other), text(by, "last words"), "no Close is forged");
-        assert_eq!(pair.finished, [other]);
-        pair.at(4 * SECOND);
-        pair.sends(other, &text(other, "answer")).unwrap();
-        assert_eq!(pair.got(by), text(other, "answer"));
+        pair.sends(by, &text(by, "hello")).unwrap();
+        pair.ends(by, Ending::WriteStalled);
+        assert!(pair.session.is_lost(by));
+        let notice = if by == CLIENT { ours(APP, 1001, "") } else { ours(CLIENT, 1011, RETRY) };
+        assert_eq!(pair.got(other), [text(by, "hello"), notice].concat());
+        pair.ends(by, Ending::Reset);
+        pair.sends(other, &[text(other, "too late"), close(other, 1001)].concat()).unwrap();
+        assert_eq!(pair.got(by), b"", "nothing more for who does not read");
         pair.ends(other, Ending::Eof);
-        assert_eq!(pair.finished, [other, by]);
-        assert_eq!(pair.end(), (by.into(), Why::Eof, None, None));
-        assert_eq!(pair.partings(), (Orderly, Orderly));
+        let (by, why, ..) = pair.end();
+        assert_eq!((by, why), (by, Why::WriteStalled));
+        assert_eq!(pair.session.parting(other), Orderly);
+        assert_eq!(pair.session.parting(other.other()), Cut);
     }
 }
 
@@ -140,23 +195,18 @@ fn an_end_inside_a_frame_is_a_truncation() {
 }
 
 #[test]
-fn a_cut_on_one_side_is_a_cut_on_the_other() {
-    for by in [CLIENT, APP] {
-        for (how, why) in [
-            (Ending::Truncated, Why::Truncated),
-            (Ending::Reset, Why::Reset),
-            (Ending::WriteStalled, Why::WriteStalled),
-            (Ending::TlsBroken, Why::TlsBroken),
-        ] {
-            let mut pair = Pair::new();
-            pair.sends(by, &text(by, "hello")).unwrap();
-            pair.ends(by, how);
-            assert_eq!(pair.end(), (by.into(), why, None, None));
-            assert_eq!(pair.partings(), (Cut, Cut));
-            assert_eq!(pair.finished, []);
-            pair.sends(by.other(), &text(by.other(), "too late")).unwrap();
-            assert_eq!(pair.got(by), b"");
-        }
+fn a_client_that_breaks_off_is_a_cut_to_the_app() {
+    for (how, why) in
+        [(Ending::Truncated, Why::Truncated), (Ending::Reset, Why::Reset), (Ending::TlsBroken, Why::TlsBroken)]
+    {
+        let mut pair = Pair::new();
+        pair.sends(CLIENT, &text(CLIENT, "hello")).unwrap();
+        pair.ends(CLIENT, how);
+        assert_eq!(pair.end(), (By::Client, why, None, None));
+        assert_eq!(pair.partings(), (Cut, Cut));
+        assert_eq!(pair.finished, []);
+        pair.sends(APP, &text(APP, "too late")).unwrap();
+        assert_eq!(pair.got(CLIENT), b"");
     }
 }
 
@@ -197,11 +247,11 @@ fn a_client_that_resets_behind_its_close_got_no_answer() {
 }
 
 #[test]
-fn shutdown_closes_both_sides() {
+fn a_drain_closes_both_sides() {
     let mut pair = Pair::new();
-    pair.shuts_down();
-    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1001));
-    assert_eq!(pair.got(APP), ours(APP, 1001));
+    pair.drains();
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1001, ""));
+    assert_eq!(pair.got(APP), ours(APP, 1001, ""));
     pair.sends(CLIENT, &text(CLIENT, "crossing")).unwrap();
     pair.sends(CLIENT, &close(CLIENT, 1001)).unwrap();
     assert_eq!(pair.got(APP), b"", "our Close was the last it gets");
@@ -219,13 +269,13 @@ fn our_close_waits_for_the_end_of_a_frame() {
     let mut pair = Pair::new();
     let long = text(APP, "a long story");
     pair.sends(APP, &long[..5]).unwrap();
-    pair.shuts_down();
+    pair.drains();
     assert_eq!(pair.got(CLIENT), long[..5]);
-    assert_eq!(pair.got(APP), ours(APP, 1001), "the other direction is between frames");
+    assert_eq!(pair.got(APP), ours(APP, 1001, ""), "the other direction is between frames");
     pair.sends(APP, &long[5..7]).unwrap();
     assert_eq!(pair.got(CLIENT), long[5..7]);
     pair.sends(APP, &[&long[7..], &text(APP, "the next one")].concat()).unwrap();
-    assert_eq!(pair.got(CLIENT), [&long[7..], &ours(CLIENT, 1001)].concat());
+    assert_eq!(pair.got(CLIENT), [&long[7..], &ours(CLIENT, 1001, "")].concat());
     pair.sends(APP, &close(APP, 1001)).unwrap();
     assert_eq!(pair.finished, [APP]);
     pair.at(5 * SECOND);
@@ -238,7 +288,7 @@ fn a_frame_that_does_not_end_is_cut_at_the_deadline() {
     let mut pair = Pair::new();
     let long = text(APP, "a long story");
     pair.sends(APP, &long[..5]).unwrap();
-    pair.shuts_down();
+    pair.drains();
     pair.at(5 * SECOND);
     assert_eq!(pair.got(CLIENT), long[..5], "nothing is forged");
     assert_eq!(pair.end(), (By::Ringside, Why::Drain, None, None));
@@ -246,11 +296,11 @@ fn a_frame_that_does_not_end_is_cut_at_the_deadline() {
 }
 
 #[test]
-fn shutdown_leaves_a_closing_alone() {
+fn a_drain_leaves_a_closing_alone() {
     let mut pair = Pair::new();
     pair.sends(CLIENT, &close(CLIENT, 1000)).unwrap();
     pair.at(SECOND);
-    pair.shuts_down();
+    pair.drains();
     pair.sends(APP, &close(APP, 1000)).unwrap();
     assert_eq!(pair.got(CLIENT), close(APP, 1000));
     assert_eq!(pair.session.poll_timeout(), Some(pair.start + 5 * SECOND));
@@ -260,8 +310,8 @@ fn shutdown_leaves_a_closing_alone() {
 fn a_violator_is_left_once_it_was_told() {
     let mut pair = Pair::new();
     pair.sends(CLIENT, &frame(CLIENT, 0x83, b"")).unwrap_err();
-    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1002));
-    assert_eq!(pair.got(APP), ours(APP, 1001));
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1002, "the client broke reserved_opcode (RFC 6455 section 5.2)"));
+    assert_eq!(pair.got(APP), ours(APP, 1001, ""));
     assert_eq!(pair.finished, [CLIENT]);
     pair.sends(APP, &close(APP, 1001)).unwrap();
     assert_eq!(pair.finished, [CLIENT, APP]);
@@ -277,10 +327,13 @@ fn an_app_that_violates_amid_the_clients_frame() {
     let long = text(CLIENT, "a long story");
     pair.sends(CLIENT, &long[..9]).unwrap();
     pair.sends(APP, &frame(APP, 0x83, b"")).unwrap_err();
-    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1011));
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1011, ""));
     assert_eq!(pair.got(APP), long[..9]);
     pair.sends(CLIENT, &[&long[9..], &close(CLIENT, 1000)].concat()).unwrap();
-    assert_eq!(pair.got(APP), [&long[9..], &ours(APP, 1002)].concat());
+    assert_eq!(
+        pair.got(APP),
+        [&long[9..], &ours(APP, 1002, "the app broke reserved_opcode (RFC 6455 section 5.2)")].concat()
+    );
     assert_eq!(pair.finished, [CLIENT, APP]);
     pair.ends(CLIENT, Ending::Eof);
     pair.ends(APP, Ending::Eof);
@@ -292,7 +345,7 @@ fn a_fault_replaces_an_orderly_cause_but_not_a_fault() {
     let mut pair = Pair::new();
     pair.sends(CLIENT, &close(CLIENT, 1000)).unwrap();
     pair.sends(APP, &frame(APP, 0x83, b"")).unwrap_err();
-    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1011), "it owes the client an answer, we give it");
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 1011, ""), "it owes the client an answer, we give it");
     pair.ends(APP, Ending::Reset);
     pair.ends(CLIENT, Ending::WriteStalled);
     assert_eq!(pair.end(), (By::App, Why::Violation(Rule::ReservedOpcode), Some(1011), Some(1000)));
@@ -312,11 +365,35 @@ fn a_frame_behind_a_close_does_not_cost_its_sender_the_answer() {
 #[test]
 fn a_wish_is_told_once() {
     let mut pair = Pair::new();
-    pair.session.handle_drain(pair.now, 1001);
-    assert!(pair.session.poll_inject(CLIENT, KEY).is_some());
-    assert!(pair.session.poll_inject(CLIENT, KEY).is_none());
+    pair.session.handle_drain(pair.now, pair.start + DRAIN);
+    assert!(pair.session.poll_inject(CLIENT, pair.now, KEY).is_some());
+    assert!(pair.session.poll_inject(CLIENT, pair.now, KEY).is_none());
     assert!(!pair.session.poll_finish(CLIENT), "its answer is still to come");
     pair.sends(CLIENT, &close(CLIENT, 1001)).unwrap();
     assert_eq!(pair.finished, [CLIENT]);
     assert!(!pair.session.poll_finish(CLIENT));
+}
+
+#[test]
+fn a_drain_is_over_in_time() {
+    let mut pair = Pair::new();
+    pair.at(28 * SECOND);
+    pair.drains();
+    assert_eq!(pair.session.poll_timeout(), Some(pair.start + DRAIN), "less than a closing is given");
+
+    let mut pair = Pair::new();
+    pair.at(28 * SECOND);
+    pair.sends(CLIENT, &close(CLIENT, 1000)).unwrap();
+    pair.drains();
+    pair.at(DRAIN);
+    assert_eq!(pair.end(), (By::App, Why::CloseTimeout, None, Some(1000)));
+}
+
+#[test]
+fn a_drain_says_what_it_is_configured_to() {
+    let notice = Notice { code: 4000, reason: "moving house".into() };
+    let mut pair = Pair::with(Config { drain: notice, ..CONFIG });
+    pair.drains();
+    assert_eq!(pair.got(CLIENT), ours(CLIENT, 4000, "moving house"));
+    assert_eq!(pair.got(APP), ours(APP, 4000, "moving house"));
 }

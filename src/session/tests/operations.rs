@@ -15,7 +15,7 @@ enum Operation {
     Sends(Side, Vec<u8>),
     Ends(Side, Ending),
     Waits(Duration),
-    ShutsDown,
+    Drains,
 }
 
 fn side() -> impl Strategy<Value = Side> {
@@ -44,7 +44,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => (side(), prop::collection::vec(any::<u8>(), 0..200)).prop_map(|(s, b)| Operation::Sends(s, b)),
         2 => (side(), ending).prop_map(|(side, how)| Operation::Ends(side, how)),
         2 => (0..3000_u64).prop_map(|ms| Operation::Waits(Duration::from_millis(ms))),
-        1 => Just(Operation::ShutsDown),
+        1 => Just(Operation::Drains),
     ]
 }
 
@@ -78,7 +78,7 @@ fn check(pair: &Pair) {
         let has_closed = pair.session.poll_timeout().is_some() || pair.session.end().is_some();
         assert!(!closed || has_closed, "a Close went out and nothing bounds the rest");
         // A peer that was gone before has nothing to be told.
-        if !pair.session.flow(to).has_had_its_say() {
+        if !pair.session.flow(to).ends.has_had_its_say() {
             assert_eq!(pair.session.parting(to) == Parting::Orderly, closed || finished, "{to}: a cut told as an end");
         }
     }
@@ -100,7 +100,7 @@ proptest! {
                     elapsed += time;
                     pair.at(elapsed);
                 }
-                Operation::ShutsDown => pair.shuts_down(),
+                Operation::Drains => pair.drains(),
             }
             check(&pair);
             if let Some(before) = end {

@@ -10,7 +10,7 @@ use tungstenite::{Error, WebSocket};
 use super::{APP, CLIENT, CONFIG, Pair, encode};
 use crate::bytesize::ByteSize;
 use crate::peer::Side;
-use crate::session::{Config, Negotiated};
+use crate::session::Config;
 use crate::ws::close::may_be_sent;
 
 const MESSAGE: usize = 200;
@@ -23,8 +23,6 @@ enum Difference {
     /// We refuse a close code that must not be sent (section 7.4); tungstenite answers it with 1002 by itself, and
     /// counts 1014, which IANA has assigned since, among them.
     CloseCode,
-    /// We do not read text yet; tungstenite refuses what is not UTF-8 (section 8.1).
-    Utf8,
     /// We judge data behind a Close frame and drop a Pong there; tungstenite as a server stops reading, as a client
     /// refuses all.
     AfterClose,
@@ -117,9 +115,6 @@ fn difference(piece: &Piece, after_close: bool, error: Option<&Error>) -> Option
     if after_close {
         return Some(Difference::AfterClose);
     }
-    if matches!(error, Some(Error::Utf8(_))) && piece.first & 0x0F <= 1 {
-        return Some(Difference::Utf8);
-    }
     if error.is_some() {
         return None;
     }
@@ -136,7 +131,7 @@ fn difference(piece: &Piece, after_close: bool, error: Option<&Error>) -> Option
 /// Whether the two agree up to each frame in turn, till one refuses.
 fn compare(from: Side, pieces: &[Piece]) -> Result<Option<Difference>, TestCaseError> {
     let config = Config { message: ByteSize::bytes(MESSAGE as u64), fragments: u32::MAX, ..CONFIG };
-    let mut pair = Pair::with(config, Negotiated::default());
+    let mut pair = Pair::with(config);
     let mut bytes = Vec::new();
     for piece in pieces {
         let after_close = pair.session.poll_timeout().is_some();
@@ -180,6 +175,5 @@ fn differs_where_it_says() {
     assert_eq!(find(&[Piece { length_field: 8, ..good.clone() }]), Some(Difference::LengthNotMinimal));
     let reserved = 1005_u16.to_be_bytes().to_vec();
     assert_eq!(find(&[Piece { payload: reserved, ..closing.clone() }]), Some(Difference::CloseCode));
-    assert_eq!(find(&[Piece { payload: vec![0xFF], ..good.clone() }]), Some(Difference::Utf8));
     assert_eq!(find(&[closing, good]), Some(Difference::AfterClose));
 }
