@@ -1,7 +1,7 @@
 //! Listening sockets: one per worker on the same address, between which the kernel spreads connections.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use socket2::{Domain, Socket, Type};
@@ -96,11 +96,42 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // A waiting accept holds the socket: without this, the kernel would go on taking connections for us.
-        if let Kind::IoUring(listener) = &self.0
-            && Rc::strong_count(listener) > 1
-        {
-            op::cancel_all(listener);
+        // A waiting accept holds the socket until its completion, and would go on taking connections that nobody is
+        // told of. This ends both at once: the socket does not listen any more, and the accept fails.
+        if let Kind::IoUring(listener) = &self.0 {
+            // It can only fail when it does not listen.
+            let _ = listener.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::{Listener, bind};
+    use crate::ring::engine::Engine;
+    use crate::ring::runtime::Runtime;
+
+    #[test]
+    fn a_dropped_listener_takes_nobody_any_more() {
+        for engine in [Engine::Epoll, Engine::IoUring] {
+            let (address, mut bound) = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).expect("a port");
+            let runtime = Runtime::new(engine, 16).expect("an engine");
+            runtime.block_on(async {
+                let listener = Listener::new(engine, bound.remove(0)).expect("a listener");
+                {
+                    let mut accepting = pin!(listener.accept());
+                    poll_fn(|cx| Poll::Ready(assert!(accepting.as_mut().poll(cx).is_pending()))).await;
+                    // Lets the kernel have the accept.
+                    tokio::task::yield_now().await;
+                }
+                drop(listener);
+                assert!(TcpStream::connect(address).is_err(), "{engine}");
+            });
         }
     }
 }
