@@ -125,7 +125,8 @@ mod tests {
                 let listener = Listener::new(engine, bound.remove(0)).expect("a listener");
                 {
                     let mut accepting = pin!(listener.accept());
-                    poll_fn(|cx| Poll::Ready(assert!(accepting.as_mut().poll(cx).is_pending()))).await;
+                    let pending = poll_fn(|cx| Poll::Ready(accepting.as_mut().poll(cx).is_pending())).await;
+                    assert!(pending, "{engine}");
                     // Lets the kernel have the accept.
                     tokio::task::yield_now().await;
                 }
