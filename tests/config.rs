@@ -11,12 +11,16 @@ use ringside::config::keys::KEYS;
 use ringside::config::{Config, Loaded, Place, Problem, Problems};
 use ringside::control::export::Protocol;
 use ringside::jwt::algorithm::Algorithm;
+use ringside::lifecycle::drain::Pace;
 use ringside::policy::auth::TokenSource;
+use ringside::rate::{Action, Limit, Limits, Rate};
 use ringside::ring::engine::Choice;
+use ringside::session::{Keepalive, Notice};
 use ringside::upstream::Address;
 
 const NO_ENV: [(&str, &str); 0] = [];
 const MINIMAL: &str = "[app]\naddress = \"127.0.0.1:3000\"\n";
+const JWT: &str = "[auth.jwt]\nkeys = \"k\"\n";
 
 fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
     Config::parse(text, Path::new("/etc/ringside/ringside.toml"), env.iter().copied())
@@ -212,6 +216,7 @@ fn tokens_can_be_verified_or_it_is_told() {
 fn defaults_are_those_of_the_table() {
     let mut tables = String::from("[app]\naddress = \"127.0.0.1:3000\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n");
     tables += "[auth.jwt]\nkeys = \"j\"\n[telemetry.traces]\nendpoint = \"http://a\"\n[admin]\n";
+    tables += "[limits.connection]\nmessages = 9\n[limits.subject]\nmessages = 9\n";
     let silent = config(&tables);
     for key in KEYS {
         let Some(default) = key.default else { continue };
@@ -227,7 +232,18 @@ fn defaults_are_those_of_the_table() {
     assert_eq!((silent.opening.head, silent.opening.fields), (ByteSize::kib(16), 100));
     assert_eq!((silent.opening.early, silent.policy.token_max), (ByteSize::kib(16), ByteSize::kib(8)));
     assert_eq!((silent.session.message, silent.session.fragments), (ByteSize::mib(16), 4096));
+    assert_eq!((silent.session.control_frames.get(), silent.session.validate_utf8), (1000, true));
     assert_eq!(silent.session.closing, Duration::from_secs(5));
+    assert_eq!((silent.session.idle, silent.session.max_age), (None, None));
+    let Keepalive { client, app, missed } = silent.session.keepalive;
+    assert_eq!((client, app, missed.get()), (Some(Duration::from_secs(30)), None, 2));
+    assert_eq!((silent.session.expiry, silent.session.retry), (Some(4401), Duration::from_secs(5)));
+    assert_eq!(silent.session.drain, Notice { code: 1001, reason: String::new() });
+    let drain = Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) };
+    assert_eq!(silent.worker.drain, drain);
+    let nine = Rate { per_second: 9.try_into().unwrap(), burst: Duration::from_secs(1) };
+    let limit = Limit { messages: Some(nine), bytes: None, action: Action::Close };
+    assert_eq!(silent.worker.rates, Limits { connection: limit, subject: limit });
     assert_eq!(silent.relay.write_stall, Duration::from_secs(30));
     assert_eq!(silent.upstream.timeout, Duration::from_secs(5));
     assert_eq!(silent.policy.from, [TokenSource::Header, TokenSource::Subprotocol]);
@@ -247,6 +263,7 @@ fn what_is_off_by_default_is_off() {
     let Loaded { config, warnings, .. } = parse(MINIMAL).unwrap();
     assert_eq!(config.service_name, None);
     assert!(config.tls.is_none() && config.jwt.is_none() && config.admin.is_none() && config.traces.is_none());
+    assert_eq!((config.session.expiry, config.worker.rates), (None, Limits::default()));
     let warned: Vec<_> = warnings.iter().map(|warning| warning.key.as_str()).collect();
     assert_eq!(warned, ["auth.jwt", "tls"]);
     assert_eq!(config.summary(), "ws://0.0.0.0:8443 -> 127.0.0.1:3000; no authentication; engine auto");
@@ -301,6 +318,174 @@ workers = 2
 }
 
 #[test]
+fn the_life_of_a_connection_is_what_is_written() {
+    let config = config(
+        r#"
+[app]
+address = "127.0.0.1:3000"
+retry = "1ms"
+[auth.jwt]
+keys = "jwks.json"
+expiry_code = 3000
+[limits]
+control_frames = 1
+validate_utf8 = false
+[limits.connection]
+messages = 1
+bytes = "1B"
+burst = "1h"
+action = "throttle"
+[limits.subject]
+bytes = "2MiB"
+burst = "1ms"
+[timeouts]
+idle = "1s"
+max_age = "30days"
+[keepalive]
+client = "off"
+app = "1s"
+missed = 100
+[drain]
+code = 4999
+reason = "moving"
+spread = "0s"
+timeout = "1ms"
+"#,
+    );
+    let second = Duration::from_secs(1);
+    let session = config.session;
+    assert_eq!((session.retry, session.expiry), (Duration::from_millis(1), Some(3000)));
+    assert_eq!((session.control_frames.get(), session.validate_utf8), (1, false));
+    assert_eq!((session.idle, session.max_age), (Some(second), Some(Duration::from_secs(30 * 24 * 3600))));
+    let Keepalive { client, app, missed } = session.keepalive;
+    assert_eq!((client, app, missed.get()), (None, Some(second), 100));
+    assert_eq!(session.drain, Notice { code: 4999, reason: "moving".into() });
+    assert_eq!(config.worker.drain, Pace { spread: Duration::ZERO, timeout: Duration::from_millis(1) });
+    let rate = |per_second: u64, burst| Some(Rate { per_second: per_second.try_into().unwrap(), burst });
+    let hour = Duration::from_secs(3600);
+    let connection = Limit { messages: rate(1, hour), bytes: rate(1, hour), action: Action::Throttle };
+    let bytes = rate(2 << 20, Duration::from_millis(1));
+    let subject = Limit { messages: None, bytes, action: Action::Close };
+    assert_eq!(config.worker.rates, Limits { connection, subject });
+}
+
+#[test]
+fn a_life_that_makes_no_sense_is_told() {
+    for (text, key, part) in [
+        ("[limits]\ncontrol_frames = 0", "limits.control_frames", "at least 1"),
+        ("[limits]\nvalidate_utf8 = \"yes\"", "limits.validate_utf8", "true or false"),
+        ("[limits]\nconnection = 100", "limits.connection", "[limits.connection] on a line of its own"),
+        ("[limits.connection]\nmessages = 0", "limits.connection.messages", "at least 1"),
+        ("[limits.connection]\nmesages = 5", "limits.connection.mesages", "did you mean \"messages\"?"),
+        ("[limits.connection]\nbytes = \"0B\"", "limits.connection.bytes", "at least \"1B\""),
+        ("[limits.connection]\nbytes = 1024", "limits.connection.bytes", "\"16KiB\""),
+        ("[limits.connection]\nbytes = \"1B\"\nburst = \"0s\"", "limits.connection.burst", "at least \"1ms\""),
+        ("[limits.connection]\nbytes = \"1B\"\nburst = \"3601s\"", "limits.connection.burst", "at most \"1h\""),
+        ("[limits.connection]\nbytes = \"1B\"\nburst = \"off\"", "limits.connection.burst", "not a duration"),
+        ("[limits.connection]\nbytes = \"1B\"\naction = \"throtle\"", "limits.connection.action", "\"throttle\"?"),
+        ("[timeouts]\nidle = \"999ms\"", "timeouts.idle", "at least \"1s\""),
+        ("[timeouts]\nidle = \"25h\"", "timeouts.idle", "at most \"1day\""),
+        ("[timeouts]\nidle = \"of\"", "timeouts.idle", "or \"off\""),
+        ("[timeouts]\nidle = false", "timeouts.idle", "or \"off\""),
+        ("[timeouts]\nclosing = \"off\"", "timeouts.closing", "not a duration"),
+        ("[timeouts]\nmax_age = \"999ms\"", "timeouts.max_age", "at least \"1s\""),
+        ("[timeouts]\nmax_age = \"721h\"", "timeouts.max_age", "at most \"30days\""),
+        ("[keepalive]\nclient = \"0s\"", "keepalive.client", "at least \"1s\""),
+        ("[keepalive]\napp = \"25h\"", "keepalive.app", "at most \"1day\""),
+        ("[keepalive]\nmissed = 0", "keepalive.missed", "at least 1"),
+        ("[keepalive]\nmissed = 101", "keepalive.missed", "at most 100"),
+        ("[keepalive]\ninterval = \"30s\"", "keepalive.interval", "may hold: client, app, missed"),
+        ("[drain]\ncode = 70000", "drain.code", "4999"),
+        ("[drain]\ncode = \"1001\"", "drain.code", "1007-1014"),
+        ("[drain]\nreason = 1", "drain.reason", "a text in quotes"),
+        ("[drain]\nspread = \"25h\"", "drain.spread", "at most \"1day\""),
+        ("[drain]\ntimeout = \"25h\"", "drain.timeout", "at most \"1day\""),
+        ("[drain]\nspread = \"0s\"\ntimeout = \"0s\"", "drain.timeout", "at least \"1ms\""),
+        ("[app]\naddress = \"127.0.0.1:3000\"\nretry = \"0s\"", "app.retry", "at least \"1ms\""),
+        ("[auth.jwt]\nkeys = \"k\"\non_expiry = \"warn\"", "auth.jwt.on_expiry", "\"close\", \"ignore\""),
+    ] {
+        let app = if text.starts_with("[app]") { "" } else { MINIMAL };
+        let whole = format!("{app}{text}");
+        let (line, path, message) = problem(&whole);
+        assert_eq!((line, path.as_str()), (whole.lines().count(), key), "{text}: {message}");
+        assert!(message.contains(part), "{text}: {message}");
+    }
+}
+
+#[test]
+fn a_close_code_is_one_that_may_be_sent() {
+    for key in ["drain.code", "auth.jwt.expiry_code"] {
+        let name = key.rsplit('.').next().unwrap();
+        let with = |code: u16| {
+            let table = if key == "drain.code" { "[drain]\n" } else { JWT };
+            format!("{MINIMAL}{table}{name} = {code}\n")
+        };
+        for code in [1000, 1003, 1007, 1014, 3000, 4999] {
+            let session = config(&with(code)).session;
+            assert!(session.drain.code == code || session.expiry == Some(code), "{key}: {session:?}");
+        }
+        for code in [0, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65535] {
+            let (_, path, message) = problem(&with(code));
+            assert_eq!(path, key);
+            assert!(message.starts_with(&format!("{code} may not")) && message.contains("3000-4999"), "{message}");
+        }
+    }
+}
+
+#[test]
+fn a_reason_fits_into_a_close_frame() {
+    let with = |reason: &str| format!("{MINIMAL}[drain]\nreason = \"{reason}\"\n");
+    assert_eq!(config(&with(&"x".repeat(123))).session.drain.reason.len(), 123);
+    // Bytes count, not characters.
+    let (line, key, message) = problem(&with(&"ü".repeat(62)));
+    assert_eq!((line, key.as_str()), (4, "drain.reason"));
+    assert!(message.contains("124 bytes") && message.contains("at most 123 bytes"), "{message}");
+}
+
+#[test]
+fn a_drain_is_no_shorter_than_its_spread() {
+    let with = |text: &str| format!("{MINIMAL}[drain]\n{text}");
+    config(&with("spread = \"30s\"\n"));
+    config(&with("timeout = \"10s\"\n"));
+    // It is told where it was written, whichever of the two that is.
+    for (text, line, key, parts) in [
+        ("timeout = \"9s\"", 4, "drain.timeout", ["shorter than drain.spread (10s)", "at least \"10s\""]),
+        ("spread = \"31s\"", 4, "drain.spread", ["longer than drain.timeout (30s)", "at most \"30s\""]),
+        ("spread = \"2m\"\ntimeout = \"1m\"", 5, "drain.timeout", ["drain.spread (2m)", "or lower drain.spread"]),
+    ] {
+        let (at, path, message) = problem(&with(text));
+        assert_eq!((at, path.as_str()), (line, key), "{message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
+fn a_rate_limit_limits_something_and_somebody() {
+    for (text, line, key, part) in [
+        ("[limits.connection]\n", 3, "limits.connection", "limits nothing; write messages or bytes"),
+        ("[limits.connection]\naction = \"throttle\"\n", 3, "limits.connection", "limits nothing"),
+        ("[limits.subject]\nmessages = 1\n", 3, "limits.subject", "without [auth.jwt]"),
+    ] {
+        let (at, path, message) = problem(&format!("{MINIMAL}{text}"));
+        assert_eq!((at, path.as_str()), (line, key), "{message}");
+        assert!(message.contains(part), "{message}");
+    }
+    config(&format!("{MINIMAL}{JWT}[limits.subject]\nmessages = 1\n"));
+    // The table that was meant to be [auth.jwt] is all that is wrong here.
+    let (_, key, _) = problem(&format!("{MINIMAL}[auth.jtw]\nkeys = \"k\"\n[limits.subject]\nmessages = 1\n"));
+    assert_eq!(key, "auth.jtw");
+}
+
+#[test]
+fn a_token_may_be_outlived_with_a_warning() {
+    let text = format!("{MINIMAL}{JWT}on_expiry = \"ignore\"\nissuer = \"i\"\naudience = \"a\"\n");
+    let Loaded { config, warnings, .. } = parse(&text).unwrap();
+    assert_eq!(config.session.expiry, None);
+    let warned: Vec<_> = warnings.iter().map(|warning| (warning.key.as_str(), warning.value.as_deref())).collect();
+    assert_eq!(warned, [("auth.jwt.on_expiry", Some("\"ignore\"")), ("tls", None)]);
+}
+
+#[test]
 fn a_variable_goes_before_the_file() {
     let text = format!("{MINIMAL}[listen]\naddress = \"0.0.0.0:1\"\n[runtime]\nengine = \"epoll\"\n");
     let env = [
@@ -326,6 +511,32 @@ fn a_variable_goes_before_the_file() {
     assert_eq!((jwt.keys, jwt.verify.audience), (Some("/etc/ringside/jwks.json".into()), vec!["a,b".into()]));
     assert_eq!(jwt.verify.issuer, ["https://issuer.example"]);
     assert_eq!((config.opening.head, config.session.closing), (ByteSize::kib(8), Duration::from_secs(1)));
+}
+
+#[test]
+fn a_table_may_exist_through_variables_alone() {
+    let env = [
+        ("RINGSIDE_LIMITS_CONNECTION_MESSAGES", "100"),
+        ("RINGSIDE_LIMITS_CONNECTION_BURST", "2s"),
+        ("RINGSIDE_LIMITS_CONNECTION_ACTION", "throttle"),
+        ("RINGSIDE_LIMITS_VALIDATE_UTF8", "false"),
+        ("RINGSIDE_TIMEOUTS_IDLE", "1h"),
+        ("RINGSIDE_KEEPALIVE_CLIENT", "off"),
+        ("RINGSIDE_KEEPALIVE_MISSED", "3"),
+        ("RINGSIDE_DRAIN_CODE", "1012"),
+        ("RINGSIDE_DRAIN_REASON", "a deploy"),
+        ("RINGSIDE_DRAIN_SPREAD", "0s"),
+        ("RINGSIDE_APP_RETRY", "9s"),
+    ];
+    let config = with_env(MINIMAL, &env).unwrap_or_else(|problems| panic!("{problems}")).config;
+    let rate = Rate { per_second: 100.try_into().unwrap(), burst: Duration::from_secs(2) };
+    let connection = Limit { messages: Some(rate), bytes: None, action: Action::Throttle };
+    assert_eq!(config.worker.rates, Limits { connection, ..Limits::default() });
+    let session = config.session;
+    assert_eq!((session.validate_utf8, session.idle), (false, Some(Duration::from_secs(3600))));
+    assert_eq!((session.keepalive.client, session.keepalive.missed.get()), (None, 3));
+    assert_eq!(session.drain, Notice { code: 1012, reason: "a deploy".into() });
+    assert_eq!((config.worker.drain.spread, session.retry), (Duration::ZERO, Duration::from_secs(9)));
 }
 
 #[test]
@@ -359,6 +570,13 @@ fn a_bad_variable_is_named() {
         ("RINGSIDE_RUNTIME_ENGINE", "epol", "runtime.engine", "did you mean \"epoll\"?"),
         ("RINGSIDE_LIMITS_HEAD", "16kb", "limits.head", "16KiB"),
         ("RINGSIDE_LISTEN_ADRESS", "x", "", "did you mean RINGSIDE_LISTEN_ADDRESS?"),
+        ("RINGSIDE_DRAIN_CODE", "1005", "drain.code", "1005 may not"),
+        ("RINGSIDE_DRAIN_CODE", "gone", "drain.code", "set it to a close code"),
+        ("RINGSIDE_DRAIN_SPREAD", "1h", "drain.spread", "longer than drain.timeout (30s)"),
+        ("RINGSIDE_KEEPALIVE_APP", "never", "keepalive.app", "or \"off\""),
+        ("RINGSIDE_LIMITS_CONNECTION_MESSAGES", "0", "limits.connection.messages", "at least 1"),
+        ("RINGSIDE_LIMITS_CONNECTION_BURST", "2s", "limits.connection", "limits nothing"),
+        ("RINGSIDE_LIMITS_SUBJECT_MESSAGES", "5", "limits.subject", "without [auth.jwt]"),
         ("RINGSIDE_AUTH_JWT_FROM", "header,nose", "auth.jwt.from", "\"nose\": expected \"header\""),
     ] {
         let jwt = if key.starts_with("auth") { "[auth.jwt]\nkeys = \"k\"\n" } else { "" };
@@ -389,18 +607,18 @@ fn the_examples_mean_something() {
 #[test]
 fn the_reference_has_every_key_at_its_default() {
     let text = fs::read_to_string(example("reference.toml")).unwrap();
-    let mut table = "";
+    let (mut table, mut off) = ("", false);
     let mut seen = Vec::new();
     for line in text.lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            table = name.trim_end_matches(']');
-        }
         let (commented, line) = line.strip_prefix("# ").map_or((false, line), |line| (true, line));
+        if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            (table, off) = (name, commented);
+        }
         let Some((name, value)) = line.split_once(" = ") else { continue };
         let Some(key) = KEYS.iter().find(|key| key.table() == table && key.name() == name) else { continue };
         let value = value.split("  #").next().unwrap().trim();
         match key.default {
-            Some(default) => assert_eq!((value, commented), (default, false), "{}", key.path),
+            Some(default) => assert_eq!((value, commented), (default, off), "{}", key.path),
             // Without a default: an example, live only where its table needs it.
             None => assert_eq!(commented, !key.meaning.contains("required") && key.name() != "keys", "{}", key.path),
         }
@@ -408,6 +626,26 @@ fn the_reference_has_every_key_at_its_default() {
     }
     let all: Vec<_> = KEYS.iter().map(|key| key.path).collect();
     assert_eq!(seen, all);
+}
+
+#[test]
+fn the_reference_means_the_defaults() {
+    let text = fs::read_to_string(example("reference.toml")).unwrap();
+    let mut tables = String::from("[app]\naddress = \"unix:app.sock\"\n");
+    tables += "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[auth.jwt]\nkeys = \"jwks.json\"\n";
+    tables += "[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"\n[admin]\n";
+    assert_eq!(config(&text), config(&tables));
+    // Its rate limits are commented out, and good once they are not.
+    let (before, limits) = text.split_once("# [limits.connection]").unwrap();
+    let (limits, after) = limits.split_once("\n[timeouts]").unwrap();
+    let is_prose = |line: &str| !line.contains(" = ") && !line.starts_with("# [");
+    let limits = limits.lines().map(|line| if is_prose(line) { line } else { line.trim_start_matches("# ") });
+    let limits = limits.collect::<Vec<_>>().join("\n");
+    let rates = config(&format!("{before}[limits.connection]{limits}\n[timeouts]{after}")).worker.rates;
+    assert_eq!(rates.connection, rates.subject);
+    let burst = Duration::from_secs(1);
+    let rate = |per_second: u64| Some(Rate { per_second: per_second.try_into().unwrap(), burst });
+    assert_eq!(rates.connection, Limit { messages: rate(100), bytes: rate(1 << 20), action: Action::Close });
 }
 
 #[test]

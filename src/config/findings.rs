@@ -91,7 +91,7 @@ impl<'i> Findings<'i> {
 
     /// `value`, given for `key`; its absence is a problem.
     pub(super) fn required<T>(&mut self, key: &str, value: Option<T>, help: impl Into<String>) -> Option<T> {
-        if value.is_none() && !self.struck.contains(key) {
+        if value.is_none() && !self.is_struck(key) {
             self.wrong(key, "is missing", help);
         }
         value
@@ -100,6 +100,11 @@ impl<'i> Findings<'i> {
     /// `key` was there but wrong, or something was there that was meant to be it.
     pub(super) fn strike(&mut self, key: String) {
         self.struck.insert(key);
+    }
+
+    /// Whether `key` was there but wrong, which is told already.
+    pub(super) fn is_struck(&self, key: &str) -> bool {
+        self.struck.contains(key)
     }
 
     /// `key` comes from `variable`, which holds `value`.
@@ -133,6 +138,11 @@ impl<'i> Findings<'i> {
         if let Some(found) = found(key) {
             let value = self.text.get(found.value.clone()).map(String::from);
             return (Place::File { file, at: Some(Position::of(self.text, found.value)) }, value);
+        }
+        // A table that only the environment makes stands in the variables of its keys.
+        let inside = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+        if let Some((_, (variable, value))) = self.overridden.iter().find(|(path, _)| inside(path)) {
+            return (Place::Variable(variable.clone()), Some(value.clone()));
         }
         let table = key.rsplit_once('.').and_then(|(table, _)| found(table));
         (Place::File { file, at: table.map(|table| Position::of(self.text, table.key)) }, None)

@@ -18,10 +18,14 @@ pub enum Kind {
     File,
     /// A time span with its unit.
     Duration,
+    /// A time span with its unit, or "off".
+    DurationOrOff,
     /// A number of bytes with its unit.
     Size,
     /// A whole number, at least 1.
     Count,
+    /// A close code that may be sent.
+    CloseCode,
     /// A number from 0 to 1.
     Ratio,
     /// `true` or `false`.
@@ -46,8 +50,10 @@ impl Kind {
             Self::Text => "a text in quotes".into(),
             Self::File => "a path in quotes; a relative one starts at this file's directory".into(),
             Self::Duration => r#"a whole number with its unit, such as "30s", "500ms" or "2m""#.into(),
+            Self::DurationOrOff => r#"a whole number with its unit, such as "30s" or "2m", or "off""#.into(),
             Self::Size => r#"a whole number with its unit, such as "16KiB" (units: B, KiB, MiB, GiB)"#.into(),
             Self::Count => "a whole number without quotes, at least 1".into(),
+            Self::CloseCode => "a close code that may be sent: 1000-1003, 1007-1014 or 3000-4999".into(),
             Self::Ratio => "a number from 0.0 to 1.0".into(),
             Self::Flag => "true or false, without quotes".into(),
             Self::Choice(words) => {
@@ -70,6 +76,7 @@ impl Kind {
                 | Self::Text
                 | Self::File
                 | Self::Duration
+                | Self::DurationOrOff
                 | Self::Size
                 | Self::Choice(_)
         )
@@ -129,12 +136,20 @@ pub const KEYS: &[Key] = &[
     key("tls.key", Kind::File, None, "PEM private key of the certificate; required in [tls]"),
     key("tls.client_ca", Kind::File, None, "PEM authorities; set: clients must show a certificate signed by one"),
     key("app.address", Kind::App, None, "where the app listens; required"),
+    key("app.retry", Kind::Duration, Some(r#""5s""#), "most that clients of a dead app are told to wait"),
     key("auth.jwt.keys", Kind::File, None, "public keys that sign tokens: a JWKS, or PEM"),
     key("auth.jwt.secret_file", Kind::File, None, "shared secret for HS256, HS384, HS512"),
     key("auth.jwt.algorithms", Kind::List, Some(r#"["RS256", "ES256", "EdDSA"]"#), "signature algorithms to accept"),
     key("auth.jwt.issuer", Kind::TextOrList, None, "accepted `iss`; absent: any"),
     key("auth.jwt.audience", Kind::TextOrList, None, "accepted `aud`, a token must name one; absent: any"),
     key("auth.jwt.leeway", Kind::Duration, Some(r#""30s""#), "how far clocks may differ, at most 5m"),
+    key(
+        "auth.jwt.on_expiry",
+        Kind::Choice(&["close", "ignore"]),
+        Some(r#""close""#),
+        "what becomes of a live connection when its token expires",
+    ),
+    key("auth.jwt.expiry_code", Kind::CloseCode, Some("4401"), "close code when a token expires"),
     key("auth.jwt.from", Kind::List, Some(r#"["header", "subprotocol"]"#), "where a token may stand"),
     key("auth.jwt.forward", Kind::Flag, Some("false"), "let the app see the token"),
     key("auth.jwt.subject_header", Kind::Text, Some(r#""x-ringside-subject""#), "header that tells the app the `sub`"),
@@ -146,11 +161,30 @@ pub const KEYS: &[Key] = &[
     key("limits.early", Kind::Size, Some(r#""16KiB""#), "most bytes behind the head before the 101; beyond: 400"),
     key("limits.message", Kind::Size, Some(r#""16MiB""#), "largest message; beyond: Close 1009"),
     key("limits.fragments", Kind::Count, Some("4096"), "most fragments in a message; beyond: Close 1008"),
+    key("limits.control_frames", Kind::Count, Some("1000"), "most control frames a second without data; beyond: 1008"),
+    key("limits.validate_utf8", Kind::Flag, Some("true"), "text must be UTF-8, else Close 1007"),
+    key("limits.connection.messages", Kind::Count, None, "messages a second from one client; absent: any"),
+    key("limits.connection.bytes", Kind::Size, None, "bytes a second from one client; absent: any"),
+    key("limits.connection.burst", Kind::Duration, Some(r#""1s""#), "how long unused allowance is kept, at most 1h"),
+    key("limits.connection.action", Kind::Choice(&["close", "throttle"]), Some(r#""close""#), "what happens beyond"),
+    key("limits.subject.messages", Kind::Count, None, "messages a second from all clients of a subject; absent: any"),
+    key("limits.subject.bytes", Kind::Size, None, "bytes a second from all clients of a subject; absent: any"),
+    key("limits.subject.burst", Kind::Duration, Some(r#""1s""#), "how long unused allowance is kept, at most 1h"),
+    key("limits.subject.action", Kind::Choice(&["close", "throttle"]), Some(r#""close""#), "what happens beyond"),
     key("timeouts.opening", Kind::Duration, Some(r#""10s""#), "from accept to the 101, absolute"),
     key("timeouts.tls", Kind::Duration, Some(r#""5s""#), "from accept to the end of the TLS handshake"),
     key("timeouts.app", Kind::Duration, Some(r#""5s""#), "from dialing the app to the end of its answer's head"),
     key("timeouts.closing", Kind::Duration, Some(r#""5s""#), "how long a closing handshake may take"),
     key("timeouts.write_stall", Kind::Duration, Some(r#""30s""#), "how long a peer may take nothing we write"),
+    key("timeouts.idle", Kind::DurationOrOff, Some(r#""off""#), "no data from either side for so long: Close 1000"),
+    key("timeouts.max_age", Kind::DurationOrOff, Some(r#""off""#), "Close 1001 when so old, less up to a tenth"),
+    key("keepalive.client", Kind::DurationOrOff, Some(r#""30s""#), "a client silent for so long gets a Ping"),
+    key("keepalive.app", Kind::DurationOrOff, Some(r#""off""#), "an app silent for so long gets a Ping"),
+    key("keepalive.missed", Kind::Count, Some("2"), "Pings in a row without an answer after which a side is dead"),
+    key("drain.code", Kind::CloseCode, Some("1001"), "close code when this process is to stop"),
+    key("drain.reason", Kind::Text, Some(r#""""#), "sent with the code, at most 123 bytes"),
+    key("drain.spread", Kind::Duration, Some(r#""10s""#), "each connection gets its Close at some time within this"),
+    key("drain.timeout", Kind::Duration, Some(r#""30s""#), "who is still here then is cut; at least spread"),
     key(
         "telemetry.service_name",
         Kind::Text,
@@ -170,7 +204,7 @@ pub const KEYS: &[Key] = &[
         "OTLP transport",
     ),
     key("telemetry.traces.sample_ratio", Kind::Ratio, Some("1.0"), "share of traces that begin here to export"),
-    key("admin.address", Kind::Listen, Some(r#""127.0.0.1:9901""#), "plain HTTP: /livez /readyz /metrics"),
+    key("admin.address", Kind::Listen, Some(r#""127.0.0.1:9901""#), "plain HTTP: /livez /readyz /metrics /drain"),
     key("log.format", Kind::Choice(&["text", "json"]), Some(r#""text""#), "how log lines look"),
     key("log.filter", Kind::Text, Some(r#""info""#), "what is logged, such as \"info\" or \"ringside=debug\""),
     key(

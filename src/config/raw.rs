@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-pub(super) use self::life::{Limits, Timeouts};
+pub(super) use self::life::{Drain, Keepalive, Limits, RateLimit, Timeouts};
 use crate::bytesize::ByteSize;
 use crate::control::{export, log};
 use crate::ring::engine::Choice;
@@ -26,6 +26,8 @@ pub(super) struct Raw {
     pub(super) access: Access,
     pub(super) limits: Limits,
     pub(super) timeouts: Timeouts,
+    pub(super) keepalive: Keepalive,
+    pub(super) drain: Drain,
     pub(super) telemetry: Telemetry,
     pub(super) admin: Option<Admin>,
     pub(super) log: Log,
@@ -53,10 +55,18 @@ pub(super) struct Tls {
     pub(super) client_ca: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct App {
     pub(super) address: Option<String>,
+    #[serde(deserialize_with = "value::duration")]
+    pub(super) retry: Duration,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self { address: None, retry: Duration::from_secs(5) }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,6 +87,8 @@ pub(super) struct Jwt {
     pub(super) audience: Vec<String>,
     #[serde(deserialize_with = "value::duration")]
     pub(super) leeway: Duration,
+    pub(super) on_expiry: OnExpiry,
+    pub(super) expiry_code: u16,
     pub(super) from: Vec<String>,
     pub(super) forward: bool,
     pub(super) subject_header: String,
@@ -92,12 +104,21 @@ impl Default for Jwt {
             issuer: Vec::new(),
             audience: Vec::new(),
             leeway: Duration::from_secs(30),
+            on_expiry: OnExpiry::Close,
+            expiry_code: 4401,
             from: ["header", "subprotocol"].map(String::from).into(),
             forward: false,
             subject_header: "x-ringside-subject".into(),
             claims_to_headers: BTreeMap::new(),
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum OnExpiry {
+    Close,
+    Ignore,
 }
 
 #[derive(Debug, Default, Deserialize)]

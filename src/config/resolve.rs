@@ -5,24 +5,24 @@
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
 use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
-use super::{Config, address, auth, keys, raw};
+use super::{Config, address, auth, keys, life, rates, raw};
 use crate::bytesize::ByteSize;
 use crate::control::{admin, export, log};
-use crate::lifecycle::drain::Pace;
 use crate::ring::engine::Choice;
 use crate::upstream::Address;
-use crate::{opening, relay, session, tls, upstream, worker};
+use crate::{opening, relay, tls, upstream, worker};
 
 /// The configuration that `raw` means; of use only when `findings` has no problems.
 pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> Config {
     limits(&raw.limits, findings);
+    let session = life::session(&raw, findings);
     let listen = listen("listen.address", &raw.listen.address, findings);
+    let worker = worker(&raw, listen, findings);
     let app = app(raw.app, base, findings);
     timeouts(&raw.timeouts, raw.tls.is_some(), findings);
     let admin =
@@ -30,7 +30,7 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
     neighbours(listen, admin.as_ref(), &app, findings);
     let (jwt, policy) = auth::resolve(raw.auth.jwt, &raw.access, raw.limits.token, base, findings);
     Config {
-        worker: worker(&raw.listen, &raw.runtime, listen, findings),
+        worker,
         tls: tls(raw.tls, base, findings),
         opening: opening::Config {
             deadline: raw.timeouts.opening,
@@ -42,23 +42,7 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         jwt,
         policy,
         upstream: upstream::Config { address: app, timeout: raw.timeouts.app },
-        session: session::Config {
-            message: raw.limits.message,
-            fragments: raw.limits.fragments.get(),
-            control_frames: std::num::NonZeroU32::new(1000).unwrap(),
-            validate_utf8: true,
-            keepalive: session::Keepalive {
-                client: Some(Duration::from_secs(30)),
-                app: None,
-                missed: std::num::NonZeroU32::new(2).unwrap(),
-            },
-            idle: None,
-            max_age: None,
-            expiry: Some(4401),
-            closing: raw.timeouts.closing,
-            drain: session::Notice { code: 1001, reason: String::new() },
-            retry: Duration::from_secs(5),
-        },
+        session,
         relay: relay::Config { write_stall: raw.timeouts.write_stall, closing: raw.timeouts.closing },
         traces: raw.telemetry.traces.map(|traces| self::traces(traces, env, findings)),
         service_name: service_name(raw.telemetry.service_name, findings),
@@ -98,25 +82,21 @@ fn tls(raw: Option<raw::Tls>, base: &Path, findings: &mut Findings<'_>) -> Optio
     })
 }
 
-fn worker(
-    listen: &raw::Listen,
-    runtime: &raw::Runtime,
-    address: SocketAddr,
-    findings: &mut Findings<'_>,
-) -> worker::Config {
+fn worker(raw: &raw::Raw, listen: SocketAddr, findings: &mut Findings<'_>) -> worker::Config {
     const MOST: usize = 1024;
+    let runtime = &raw.runtime;
     if runtime.workers.is_some_and(|workers| workers.get() > MOST) {
         findings.wrong("runtime.workers", "more than 1024", "write at most one per core, or remove the key");
     }
     bounds::size("runtime.buffers", runtime.buffers, ByteSize::mib(1), findings);
     worker::Config {
-        listen: address,
-        connections: listen.connections,
+        listen,
+        connections: raw.listen.connections,
         workers: runtime.workers,
         engine: runtime.engine.into(),
         buffers: runtime.buffers,
-        drain: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(30) },
-        rates: crate::rate::Limits::default(),
+        drain: life::drain(&raw.drain, findings),
+        rates: rates::resolve(raw, findings),
     }
 }
 

@@ -95,6 +95,9 @@ issuer = "{ISSUER}"
 audience = "{AUDIENCE}"
 claims_to_headers = {{ tenant = "x-tenant" }}
 
+[drain]
+spread = "0s"
+
 [log]
 filter = "warn"
 "#
