@@ -166,9 +166,9 @@ class Ringside(Process):
         configuration = directory / "ringside.toml"
         await self.start(*self.launcher, RINGSIDE, "run", "--config", configuration, environment=environment)
 
-    async def run(self, directory, engine, app, more=None, environment=None):
+    async def run(self, directory, engine, app, tls=True, more=None, environment=None):
         """`more` has further lines for tables of the configuration."""
-        text = CONFIGURATION.format(engine=engine, app=app)
+        text = CONFIGURATION.format(engine=engine, app=app, tls=TLS if tls else "")
         for table, lines in (more or {}).items():
             text = text.replace(table, f"{table}\n{lines}") if table in text else f"{text}{table}\n{lines}\n"
         (directory / "ringside.toml").write_text(text)
@@ -193,13 +193,16 @@ class Ringside(Process):
         return find
 
 
-CONFIGURATION = """\
-[listen]
-address = "127.0.0.1:0"
+TLS = """\
 [tls]
 certificate = "tls.crt"
 key = "tls.key"
-[app]
+"""
+
+CONFIGURATION = """\
+[listen]
+address = "127.0.0.1:0"
+{tls}[app]
 address = "{app}"
 [auth.jwt]
 keys = "jwks.json"
