@@ -29,7 +29,6 @@ fn two_thousand_connections_echo(engine: Engine) {
     let proxy = Setup::new(engine).workers(2).start(&app);
     let crowd = allowed();
     let mut pairs: Vec<_> = (0..crowd).map(|_| proxy.join(&app)).collect();
-    assert_eq!(proxy.count(|counters| &counters.open), crowd as u64);
     for (n, (client, _)) in pairs.iter_mut().enumerate() {
         client.send(&frame::from_client(BINARY, &frame::pattern(n as u64, 100)));
     }
@@ -40,6 +39,7 @@ fn two_thousand_connections_echo(engine: Engine) {
     for (n, (client, _)) in pairs.iter_mut().enumerate() {
         assert_eq!(client.frame().payload, frame::pattern(n as u64, 100));
     }
+    assert_eq!(proxy.count(|counters| &counters.open), crowd as u64);
     assert_eq!(proxy.count(|counters| &counters.held), crowd as u64);
     drop(pairs);
     proxy.wait_until_held(0);

@@ -208,17 +208,26 @@ fn the_client_resets(engine: Engine) {
     }
 }
 
+/// The client is told that its app is gone, and answers.
+fn hears_that_the_app_is_gone(client: &mut Client) {
+    let (code, reason) = client.close();
+    let hint = reason.strip_prefix("the app is gone; retry-after-ms=").map(str::parse::<u64>);
+    assert!(code == 1012 && hint.is_some_and(|hint| hint.is_ok_and(|ms| ms <= 5000)), "{code} {reason:?}");
+    client.send(&frame::from_client(CLOSE, &closing(1012, "")));
+    assert_eq!(client.end(), Seen::Orderly);
+}
+
 fn the_app_ends_its_stream(engine: Engine) {
     everywhere(engine, |proxy, app| {
         let (mut client, mut joined) = proxy.join(app);
         joined.send(&frame::from_app(TEXT, b"last words"));
         joined.finish();
         assert_eq!(client.frame().payload, b"last words");
-        assert_eq!(client.end(), Seen::Orderly);
-        client.finish();
+        hears_that_the_app_is_gone(&mut client);
+        assert_eq!(joined.close(), (1012, String::new()), "it said no more, but may still listen");
         assert_eq!(joined.end(), Seen::Orderly);
         drop((client, joined));
-        assert_eq!(end(proxy), (By::App, Why::Eof, None, None));
+        assert_eq!(end(proxy), (By::App, Why::Eof, Some(1012), Some(1012)));
     });
 }
 
@@ -227,13 +236,22 @@ fn the_app_is_cut(engine: Engine) {
     for app in [App::unix(), App::tcp()] {
         for setup in [Setup::new(engine), Setup::new(engine).plain()] {
             let proxy = setup.start(&app);
-            for sent in [1, 50] {
-                let (mut client, mut joined) = proxy.join(&app);
-                joined.send(&whole[..sent]);
-                joined.finish();
-                assert_ne!(client.rest().1, Seen::Orderly, "{sent}: the client must not take it for an end");
-                assert_eq!(end(&proxy), (By::App, Why::Truncated, None, None), "{sent}");
-            }
+            let (mut client, mut joined) = proxy.join(&app);
+            joined.send(&whole[..1]);
+            joined.finish();
+            hears_that_the_app_is_gone(&mut client);
+            assert_eq!(
+                end(&proxy),
+                (By::App, Why::Truncated, Some(1012), Some(1012)),
+                "no byte of the frame had passed"
+            );
+
+            let (mut client, mut joined) = proxy.join(&app);
+            joined.send(&whole[..50]);
+            joined.finish();
+            let (received, seen) = client.rest();
+            assert!(received == whole[..50] && seen != Seen::Orderly, "nothing is forged: {seen:?}");
+            assert_eq!(end(&proxy), (By::App, Why::Truncated, None, None));
             proxy.wait_until_held(0);
         }
     }
@@ -250,8 +268,9 @@ fn the_app_resets(engine: Engine) {
             client.send(&frame::from_client(TEXT, b"unread"));
             joined.wait_readable();
             go(joined);
-            assert_ne!(client.end(), Seen::Orderly);
-            assert_eq!(end(&proxy), (By::App, Why::Reset, None, None));
+            hears_that_the_app_is_gone(&mut client);
+            drop(client);
+            assert_eq!(end(&proxy), (By::App, Why::Reset, Some(1012), Some(1012)));
             proxy.wait_until_held(0);
         }
     }

@@ -7,6 +7,7 @@ mod support;
 
 mod crowding;
 mod cutting;
+mod draining;
 mod ending;
 mod forwarding;
 mod handshake;

@@ -11,14 +11,14 @@ use crate::support::PATIENCE;
 use crate::support::app::App;
 use crate::support::client::Seen;
 use crate::support::engines::{Engine, on_both_engines};
-use crate::support::frame::{self, BINARY, TEXT};
+use crate::support::frame::{self, BINARY, CLOSE, TEXT};
 use crate::support::proxy::Setup;
 
 on_both_engines!(
     an_app_that_does_not_read_stops_the_client,
     a_client_that_does_not_read_stops_the_app,
-    a_stalled_app_is_cut,
-    a_stalled_client_is_cut,
+    a_stalled_app_is_given_up_and_its_client_is_told,
+    a_stalled_client_is_cut_and_its_app_is_told,
     a_stalled_direction_does_not_stop_the_other,
 );
 
@@ -81,12 +81,15 @@ fn a_client_that_does_not_read_stops_the_app(engine: Engine) {
     }
 }
 
-fn a_stalled_app_is_cut(engine: Engine) {
+fn a_stalled_app_is_given_up_and_its_client_is_told(engine: Engine) {
     for app in [App::unix(), App::tcp()] {
         let proxy = Setup::new(engine).table("timeouts", "write_stall = \"300ms\"").start(&app);
         let (mut client, joined) = proxy.join(&app);
-        let sent = frame::many_from_client(PUSHED);
-        client.write_all(&sent).expect_err("the proxy gives up");
+        client.send(&frame::many_from_client(PUSHED));
+        let (code, reason) = client.close();
+        assert!(code == 1011 && reason.contains("retry-after-ms="), "{code} {reason:?}");
+        client.send(&frame::from_client(CLOSE, &frame::close(1011, "")));
+        assert_eq!(client.end(), Seen::Orderly);
         let record = proxy.connection();
         assert_eq!((record.end.by, record.end.why), (By::App, Why::WriteStalled));
         assert!(record.took.as_millis() >= 300, "{:?}", record.took);
@@ -95,12 +98,16 @@ fn a_stalled_app_is_cut(engine: Engine) {
     }
 }
 
-fn a_stalled_client_is_cut(engine: Engine) {
+fn a_stalled_client_is_cut_and_its_app_is_told(engine: Engine) {
     let app = App::unix();
     for setup in [Setup::new(engine), Setup::new(engine).plain()] {
         let proxy = setup.table("timeouts", "write_stall = \"300ms\"").start(&app);
         let (mut client, mut joined) = proxy.join(&app);
-        joined.socket.write_all(&frame::many_from_app(PUSHED)).expect_err("the proxy gives up");
+        joined.send(&frame::many_from_app(PUSHED));
+        assert_eq!(joined.close(), (1001, String::new()));
+        joined.send(&frame::from_app(CLOSE, &frame::close(1001, "")));
+        assert_eq!(joined.end(), Seen::Orderly);
+        drop(joined);
         assert_eq!(proxy.end(), (By::Client, Why::WriteStalled));
         let (received, seen) = client.rest();
         assert!(received.len() < ON_THE_WAY && seen != Seen::Orderly, "a cut, after what was on the way: {seen:?}");

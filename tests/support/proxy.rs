@@ -31,13 +31,23 @@ pub(crate) struct Setup {
     tables: String,
     listen: String,
     connections: String,
+    drain: &'static str,
 }
 
 impl Setup {
-    /// TLS, no authentication, one worker.
+    /// TLS, no authentication, one worker, and a drain that tells all at once.
     pub(crate) fn new(engine: Engine) -> Self {
         let listen = "127.0.0.1:0".to_owned();
-        Self { engine, workers: 1, tls: Some(""), jwt: None, tables: String::new(), listen, connections: String::new() }
+        Self {
+            engine,
+            workers: 1,
+            tls: Some(""),
+            jwt: None,
+            tables: String::new(),
+            listen,
+            connections: String::new(),
+            drain: "spread = \"0s\"",
+        }
     }
 
     pub(crate) fn workers(mut self, workers: usize) -> Self {
@@ -75,6 +85,12 @@ impl Setup {
         self
     }
 
+    /// `[drain]` with these lines.
+    pub(crate) fn drain(mut self, lines: &'static str) -> Self {
+        self.drain = lines;
+        self
+    }
+
     /// `[table]` with these lines.
     pub(crate) fn table(mut self, table: &str, lines: &str) -> Self {
         self.tables = format!("{}[{table}]\n{lines}\n", self.tables);
@@ -83,7 +99,7 @@ impl Setup {
 
     /// The whole configuration.
     pub(crate) fn toml(&self, app: &str) -> String {
-        let Self { engine, workers, tls, jwt, tables, listen, connections } = self;
+        let Self { engine, workers, tls, jwt, tables, listen, connections, drain } = self;
         let tls = tls.map(|lines| format!("[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n{lines}"));
         let jwt = jwt.map(|lines| {
             let (issuer, audience) = (material::ISSUER, material::AUDIENCE);
@@ -95,7 +111,7 @@ impl Setup {
         let (tls, jwt) = (tls.unwrap_or_default(), jwt.unwrap_or_default());
         format!(
             "[listen]\naddress = \"{listen}\"\n{connections}[app]\naddress = \"{app}\"\n\
-             [runtime]\nengine = \"{engine}\"\nworkers = {workers}\n{tables}{tls}{jwt}"
+             [runtime]\nengine = \"{engine}\"\nworkers = {workers}\n[drain]\n{drain}\n{tables}{tls}{jwt}"
         )
     }
 

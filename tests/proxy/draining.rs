@@ -1,0 +1,109 @@
+//! The timed drain: who is told when, what the admin endpoint says meanwhile, and who is cut.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::support::app::{App, Joined};
+use crate::support::binary::Binary;
+use crate::support::client::{Client, Security, Seen};
+use crate::support::engines::{Engine, on_both_engines};
+use crate::support::frame::{self, CLOSE};
+use crate::support::http::{Message, upgrade};
+use crate::support::proxy::Setup;
+
+on_both_engines!(
+    a_post_drains_and_the_signal_after_it_cuts_nobody,
+    each_close_goes_out_at_its_own_time_within_the_spread,
+    who_does_not_leave_is_cut_at_the_timeout,
+);
+
+const ADMIN: &str = "address = \"127.0.0.1:0\"";
+
+/// A client of `binary` that has its 101.
+fn join(binary: &Binary, app: &App) -> (Client, Joined) {
+    let mut client = Client::connect(binary.address, Security::usual());
+    client.send(upgrade(&[]).as_bytes());
+    let mut joined = app.accept();
+    joined.answer(&[]);
+    assert_eq!(client.head().status(), 101);
+    (client, joined)
+}
+
+/// Both have seen the Close of the drain. They answer it, and all ends in order.
+fn part(mut client: Client, mut joined: Joined) {
+    client.send(&frame::from_client(CLOSE, &frame::close(1001, "")));
+    joined.send(&frame::from_app(CLOSE, &frame::close(1001, "")));
+    assert_eq!((client.end(), joined.end()), (Seen::Orderly, Seen::Orderly));
+}
+
+fn ask(admin: SocketAddr, line: &str) -> Message {
+    let mut stream = TcpStream::connect(admin).expect("an admin endpoint");
+    write!(stream, "{line} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").expect("it reads");
+    Message::read(&mut stream).expect("an answer")
+}
+
+fn a_post_drains_and_the_signal_after_it_cuts_nobody(engine: Engine) {
+    let app = App::unix();
+    let setup = Setup::new(engine).table("admin", ADMIN).table("timeouts", "closing = \"20s\"");
+    let mut binary = Binary::start(&setup, app.address());
+    let admin = binary.line("admin endpoint");
+    let admin = admin.split_once("address=").and_then(|(_, address)| address.parse().ok()).expect("an address");
+    let (mut client, mut joined) = join(&binary, &app);
+    assert_eq!(ask(admin, "GET /readyz").status(), 200);
+
+    let posted = ask(admin, "POST /drain");
+    assert_eq!(posted.status(), 202);
+    assert!(posted.body.starts_with("draining: 1 connections; "), "{posted:?}");
+    let ready = ask(admin, "GET /readyz");
+    assert_eq!((ready.status(), ready.body.lines().next()), (503, Some("draining, 1 connections left")));
+    assert_eq!((client.close().0, joined.close().0), (1001, 1001));
+    assert!(TcpStream::connect(binary.address).is_err(), "it listens no more");
+
+    binary.signal(Signal::TERM);
+    binary.line("told to stop");
+    assert_eq!(ask(admin, "POST /drain").status(), 202);
+    assert_eq!(ask(admin, "GET /livez").status(), 200);
+    part(client, joined);
+    let (status, output) = binary.exit();
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("drained") && output.contains("cut=0"), "{output}");
+}
+
+fn each_close_goes_out_at_its_own_time_within_the_spread(engine: Engine) {
+    const SPREAD: Duration = Duration::from_secs(1);
+    let app = App::unix();
+    let setup = Setup::new(engine).workers(2).drain("spread = \"1s\"");
+    let binary = Binary::start(&setup, app.address());
+    let pairs: Vec<_> = (0..12).map(|_| join(&binary, &app)).collect();
+    let began = Instant::now();
+    binary.signal(Signal::TERM);
+    for (mut client, mut joined) in pairs {
+        assert_eq!((client.close().0, joined.close().0), (1001, 1001));
+        part(client, joined);
+    }
+    // By chance alone this fails once in 4^12 runs, that is 17 million.
+    assert!(began.elapsed() > SPREAD / 4, "all at once: {:?}", began.elapsed());
+    let (status, output) = binary.exit();
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("connections=12 spread=1s timeout=30s") && output.contains("cut=0"), "{output}");
+}
+
+fn who_does_not_leave_is_cut_at_the_timeout(engine: Engine) {
+    const TIMEOUT: Duration = Duration::from_millis(300);
+    let app = App::unix();
+    let setup = Setup::new(engine).drain("spread = \"0s\"\ntimeout = \"300ms\"").table("timeouts", "closing = \"20s\"");
+    let binary = Binary::start(&setup, app.address());
+    let (mut client, mut joined) = join(&binary, &app);
+    let began = Instant::now();
+    binary.signal(Signal::TERM);
+    assert_eq!((client.close().0, joined.close().0), (1001, 1001));
+    assert_ne!(client.end(), Seen::Orderly, "it has not answered");
+    assert!(began.elapsed() >= TIMEOUT, "{:?}", began.elapsed());
+    let (status, output) = binary.exit();
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("drained") && output.contains("cut=1"), "{output}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}\n{output}", began.elapsed());
+}
