@@ -180,6 +180,13 @@ impl Client {
         (code, reason.to_owned())
     }
 
+    /// Exactly so many bytes.
+    pub(crate) fn receive(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.read_exact(&mut bytes).expect("bytes");
+        bytes
+    }
+
     /// The end, with nothing before it.
     pub(crate) fn end(&mut self) -> Seen {
         self.rest().1

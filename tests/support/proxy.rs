@@ -169,7 +169,12 @@ impl Proxy {
 
     /// A client and an app that talk to each other through the proxy.
     pub(crate) fn join(&self, app: &App) -> (Client, Joined) {
-        let mut client = self.ask(&upgrade(&[]));
+        self.join_with(app, &[])
+    }
+
+    /// The same for a client whose request has these fields more.
+    pub(crate) fn join_with(&self, app: &App, fields: &[&str]) -> (Client, Joined) {
+        let mut client = self.ask(&upgrade(fields));
         let mut joined = app.accept();
         joined.answer(&[]);
         let answer = client.head();
@@ -208,8 +213,13 @@ impl Proxy {
 
     /// The sum over the workers.
     pub(crate) fn count(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
+        self.count_each(counter).iter().sum()
+    }
+
+    /// What each worker has counted.
+    pub(crate) fn count_each(&self, counter: impl Fn(&Counters) -> &Counter) -> Vec<u64> {
         let server = self.server.as_ref().expect("it runs");
-        server.counters().iter().map(|counters| counter(counters).get()).sum()
+        server.counters().iter().map(|counters| counter(counters).get()).collect()
     }
 
     /// The connections that have ended, however they did.
