@@ -44,7 +44,8 @@
 //! 1. `http1 ws jwt rate policy session config` hold no async, no tokio, no clock: `now` is an argument.
 //! 2. No payload byte goes to the app before the app's 101 was verified, and no byte of a frame leaves before its
 //!    header was judged.
-//! 3. Client frames are relayed verbatim, still masked. Only Close payloads are looked into.
+//! 3. Client frames are relayed verbatim, still masked. Of payloads, control frames' and text are looked at where they lie;
+//!    nothing is buffered for it but the start of a frame that cannot be judged yet.
 //! 4. What we inject goes out only at a frame boundary of its direction; nothing is ever forged to reach one.
 //! 5. [`upstream::dial`] needs a [`Permit`](policy::permit::Permit), which only [`policy`] makes; a
 //!    [`Verified`](jwt::verify::Verified) comes only from [`jwt`].
@@ -56,10 +57,9 @@
 //! 11. No secret (token, key, cookie, query) reaches a log, span, metric or error page, nor the app unless configured.
 //! 12. There is no global error type; what the peer is told is an exhaustive function of each module's own error.
 //!
-//! # What the first cut leaves open
+//! # What is open
 //!
-//! UTF-8 checking, keepalive, expiry on the live socket, rate limits and the timed drain belong to the session and are
-//! not there yet. TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
+//! TLS goes through rustls' unbuffered API, which hands each opened record over in a vector of its own.
 
 // Rank 7.
 pub mod app;
