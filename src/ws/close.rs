@@ -11,7 +11,7 @@ pub const GOING_AWAY: u16 = 1001;
 pub const NO_STATUS: u16 = 1005;
 /// The server met a condition that it did not expect.
 pub const INTERNAL_ERROR: u16 = 1011;
-/// The server restarts; "the client may reconnect [after] a randomized delay" (IANA's registry of close codes).
+/// The server restarts; clients may come back, after a randomized delay (IANA's registry of close codes).
 pub const SERVICE_RESTART: u16 = 1012;
 
 /// Most bytes of a reason: what is left of a control frame's payload behind the code.
