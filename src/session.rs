@@ -111,16 +111,16 @@ impl Session {
     /// # Panics
     /// When the window has less [`room`](Window::room) than is held: at most [`HEADROOM`].
     pub fn handle_bytes(&mut self, from: Side, window: &mut Window<'_>, now: Instant) -> Result<(), Violation> {
-        if self.closing.is_over() {
+        if self.is_over() {
             window.truncate(0);
             return Ok(());
         }
+        self.hear(from, now);
         let (flow, meter) = match from {
             Side::Client => (&mut self.from_client, self.meter.as_deref_mut()),
             Side::App => (&mut self.from_app, None),
         };
         let liveness = self.watch.liveness_mut(from);
-        liveness.hear(now);
         match flow.pass(window, &mut Judge { config: &self.config, liveness, meter, now }) {
             Ok(passed) => {
                 if flow.ends.close_code().is_some() {
@@ -181,7 +181,7 @@ impl Session {
 
     /// Nobody was listening to `side` until `now`: its silence till then says nothing about it.
     pub fn handle_unheard(&mut self, side: Side, now: Instant) {
-        self.watch.liveness_mut(side).hear(now);
+        self.hear(side, now);
     }
 
     /// The time of [`poll_timeout`](Self::poll_timeout) has come. Earlier calls do nothing.
@@ -256,7 +256,8 @@ impl Session {
         matches!(from, Side::App) || !self.watch.is_paused() || self.closing.has_begun()
     }
 
-    /// Whether all goes its way: no end has begun and nobody is to wait. Then the deadline has not come nearer.
+    /// Whether all goes its way: no end has begun and nobody is to wait. Then no deadline has come nearer, but that a side
+    /// that was heard before its Ping went out is watched again.
     pub const fn is_steady(&self) -> bool {
         !self.closing.has_begun() && !self.watch.is_paused()
     }
@@ -272,8 +273,7 @@ impl Session {
     /// It is over when both write halves and both read halves are ended, at the closing deadline, or at a cut. The
     /// wait for the read halves lets our last bytes arrive: closing a socket that has unread data resets it.
     pub fn end(&self) -> Option<End> {
-        let done = self.closing.is_over() || (self.from_client.ends.is_done() && self.from_app.ends.is_done());
-        let (by, why) = self.closing.cause().filter(|_| done)?;
+        let (by, why) = self.closing.cause().filter(|_| self.is_over())?;
         let code_sent = self.from_app.ends.closed_with();
         Some(End { by, why, code_sent, code_received: self.from_client.ends.close_code() })
     }
@@ -298,11 +298,22 @@ impl Session {
         self.watch.liveness(side).round_trip()
     }
 
+    const fn is_over(&self) -> bool {
+        self.closing.is_over() || (self.from_client.ends.is_done() && self.from_app.ends.is_done())
+    }
+
+    /// `side` is not silent, or is excused. If the Ping for it had yet to go out, it goes without.
+    fn hear(&mut self, side: Side, now: Instant) {
+        if self.watch.liveness_mut(side).hear(now) {
+            self.schedule();
+        }
+    }
+
     /// If the session has been ending for long enough, it is over.
     fn expire(&mut self, now: Instant) {
         if self.closing.is_due(now) {
-            let late = self.closing.closed_by().map(Side::other).filter(|side| self.flow(*side).ends.is_speaking());
-            self.closing.expire(late);
+            let owing = self.closing.closed_by().map(Side::other);
+            self.closing.expire(owing.filter(|side| !self.flow(*side).ends.has_had_its_say()));
         }
     }
 
@@ -353,6 +364,10 @@ impl Session {
         if self.flow(from).is_inside_frame() {
             self.flow_mut(from).ends.lose_receiver();
             self.flow_mut(from.other()).ends.end();
+            // Nor does the frame end that `from` is in itself.
+            if self.flow(from.other()).is_inside_frame() {
+                self.closing.abort(cause);
+            }
         } else {
             self.flow_mut(from).ends.close(cause);
         }

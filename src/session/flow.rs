@@ -115,6 +115,8 @@ impl Flow {
             window.truncate(0);
             return Ok(Passed::default());
         }
+        // Who was lost inside a frame does not get the rest.
+        self.payload.passes &= !self.ends.is_lost();
         self.held.restore(window);
         let (mut judged, mut passing) = (0, 0);
         let mut passed = Passed::default();

@@ -61,11 +61,12 @@ impl Liveness {
         Self { heard: now, asked: now, number: 0, missed: 0, due: false, awaited: false, pongs: 0, mark, trips: None }
     }
 
-    /// Something came from it, or its silence says nothing because nobody listened.
-    pub(super) const fn hear(&mut self, now: Instant) {
+    /// Something came from it, or its silence says nothing because nobody listened. Returns whether a Ping was due,
+    /// and so no [`deadline`](Self::deadline) was.
+    pub(super) const fn hear(&mut self, now: Instant) -> bool {
         self.heard = now;
         self.missed = 0;
-        self.due = false;
+        std::mem::replace(&mut self.due, false)
     }
 
     /// When its silence is to be looked at again.

@@ -84,6 +84,26 @@ fn an_app_that_ends_its_stream_instead_of_answering_ends_the_clients() {
 }
 
 #[test]
+fn an_end_does_not_change_any_more() {
+    let mut pair = Pair::new();
+    pair.sends(CLIENT, &close(CLIENT, 1000)).unwrap();
+    pair.ends(APP, Ending::Eof);
+    pair.ends(CLIENT, Ending::Eof);
+    let end = pair.end();
+    assert_eq!(end, (By::Client, Why::Closed, None, Some(1000)));
+    pair.at(5 * SECOND);
+    assert_eq!(pair.end(), end, "while the last bytes are written, the deadline passes");
+
+    let mut pair = Pair::new();
+    pair.ends(CLIENT, Ending::WriteStalled);
+    pair.ends(APP, Ending::Eof);
+    let end = pair.end();
+    assert_eq!(end, (By::Client, Why::WriteStalled, None, None));
+    pair.sends(CLIENT, &close(CLIENT, 1000)).unwrap();
+    assert_eq!(pair.end(), end, "what a lost side had sent is read from its socket");
+}
+
+#[test]
 fn a_client_ends_its_stream_in_order_without_a_close_and_the_app_goes_on() {
     let mut pair = Pair::new();
     pair.sends(CLIENT, &text(CLIENT, "last words")).unwrap();
@@ -160,6 +180,23 @@ fn the_other_side_of_a_stalled_one_is_told() {
         assert_eq!((by, why), (by, Why::WriteStalled));
         assert_eq!(pair.session.parting(other), Orderly);
         assert_eq!(pair.session.parting(other.other()), Cut);
+    }
+}
+
+#[test]
+fn who_was_lost_inside_a_frame_does_not_get_the_rest() {
+    for (how, by) in [(Ending::Reset, APP), (Ending::WriteStalled, APP), (Ending::WriteStalled, CLIENT)] {
+        let from = by.other();
+        let long = text(from, "a long story");
+        let mut pair = Pair::new();
+        pair.sends(from, &long[..10]).unwrap();
+        pair.ends(by, how);
+        assert!(pair.session.is_lost(by));
+        pair.sends(from, &[&long[10..], &close(from, 1001)].concat()).unwrap();
+        assert_eq!(pair.got(by), long[..10]);
+        assert_eq!(pair.session.counts(from), Counts { frames: 1, messages: 0, bytes: 10, compressed: 0 });
+        pair.ends(from, Ending::Eof);
+        assert_eq!(pair.end().0, by.into());
     }
 }
 

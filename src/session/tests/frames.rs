@@ -192,6 +192,17 @@ fn a_receiver_amid_bad_text_is_cut_at_once() {
 }
 
 #[test]
+fn bad_text_from_within_a_frame_to_within_a_frame_leaves_nothing_to_say() {
+    let mut pair = Pair::new();
+    pair.sends(APP, &text(APP, "a long story")[..5]).unwrap();
+    let long = frame(CLIENT, 0x81, b"good so far, then \xFF, and more");
+    pair.sends(CLIENT, &long[..20]).unwrap();
+    pair.sends(CLIENT, &long[20..]).unwrap_err();
+    assert_eq!(pair.end(), (By::Client, Why::Violation(Rule::TextUtf8), None, None));
+    assert_eq!(pair.partings(), (Parting::Cut, Parting::Cut));
+}
+
+#[test]
 fn what_is_no_text_may_be_anything() {
     let mut pair = Pair::start(CONFIG, |start| start.deflate = true);
     let compressed = [frame(CLIENT, 0x41, b"\xFF"), frame(CLIENT, 0x80, b"\xFE")].concat();

@@ -159,6 +159,21 @@ fn a_ping_waits_for_the_end_of_a_frame() {
 }
 
 #[test]
+fn who_is_heard_before_its_ping_could_go_out_is_watched_on() {
+    let mut pair = pinging();
+    let long = text(APP, "a long story");
+    pair.sends(APP, &long[..5]).unwrap();
+    pair.at(30 * SECOND);
+    pair.at(31 * SECOND);
+    pair.sends(CLIENT, &text(CLIENT, "still here")).unwrap();
+    pair.sends(APP, &long[5..]).unwrap();
+    assert_eq!(pair.got(CLIENT), long, "it needs no Ping any more");
+    assert_eq!(pair.session.poll_timeout(), Some(pair.start + 61 * SECOND));
+    pair.at(61 * SECOND);
+    assert_eq!(pair.got(CLIENT), ping(CLIENT, 1));
+}
+
+#[test]
 fn silence_says_nothing_when_nobody_listens() {
     let mut pair = pinging();
     for seconds in [30, 60, 90, 120] {
