@@ -93,6 +93,8 @@ struct Pair {
     now: Instant,
     to_client: Vec<u8>,
     to_app: Vec<u8>,
+    /// Frames of ours among them.
+    injected: Vec<(Side, ControlFrame)>,
     /// Sides whose write half was ended in order.
     finished: Vec<Side>,
 }
@@ -112,7 +114,8 @@ impl Pair {
         let mut start = Start { deflate: false, expires: None, meter: None, entropy: ENTROPY, now };
         particular(&mut start);
         let (session, start) = (Session::new(Arc::new(config), start), now);
-        Self { session, start, now: start, to_client: Vec::new(), to_app: Vec::new(), finished: Vec::new() }
+        let (to_client, to_app, injected, finished) = Default::default();
+        Self { session, start, now: start, to_client, to_app, injected, finished }
     }
 
     fn written(&mut self, to: Side) -> &mut Vec<u8> {
@@ -158,6 +161,7 @@ impl Pair {
             while let Some(Injected::Close(frame) | Injected::Ping(frame)) = self.session.poll_inject(to, self.now, KEY)
             {
                 self.written(to).extend(frame.as_bytes());
+                self.injected.push((to, frame));
             }
             if self.session.poll_finish(to) {
                 self.finished.push(to);
