@@ -1,7 +1,8 @@
 //! A worker's buffers.
 //!
 //! The pool lends at most as many leases as its bound says; who comes later waits its turn, and the wait is
-//! counted. Some returned buffers are kept for the next borrower; the rest of a burst is freed.
+//! counted. Some returned buffers are kept for the next borrower; the memory of the rest of a burst goes back to the
+//! system.
 
 use std::fmt;
 use std::rc::Rc;

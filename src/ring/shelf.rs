@@ -36,11 +36,13 @@ impl Shelf {
     }
 
     /// Takes a buffer back, and wakes who has waited longest.
-    pub(super) fn put_back(&self, buf: Box<[u8]>) {
+    pub(super) fn put_back(&self, mut buf: Box<[u8]>) {
         self.lent.set(self.lent.get() - 1);
         let mut free = self.free.borrow_mut();
         if free.len() < KEPT {
             free.push(buf);
+        } else {
+            vacate(&mut buf);
         }
         drop(free);
         if self.is_waited_for() {
@@ -78,6 +80,23 @@ impl Shelf {
     pub(super) fn free(&self) -> usize {
         self.free.borrow().len()
     }
+}
+
+/// Gives the memory under `buf`, which is about to be freed, back to the system.
+///
+/// The allocator alone would not: it returns only what lies above everything still in use, and after a burst that is
+/// next to nothing.
+fn vacate(buf: &mut [u8]) {
+    let page = rustix::param::page_size();
+    let start = buf.as_ptr().align_offset(page);
+    let Some(pages) = buf.get_mut(start..) else { return };
+    let len = pages.len() / page * page;
+    #[expect(unsafe_code, reason = "the system is told by address")]
+    // SAFETY: `pages` begins at a page, its first `len` bytes are whole pages, and nobody else may use them while it is
+    // borrowed. Their bytes become zeros, which are bytes as good as any.
+    let vacated = unsafe { rustix::mm::madvise(pages.as_mut_ptr().cast(), len, rustix::mm::Advice::LinuxDontNeed) };
+    // Locked memory stays where it is; it is freed all the same.
+    let _ = vacated;
 }
 
 /// Counts a waiting borrower, also when its future is dropped.
