@@ -1,13 +1,13 @@
 //! Two thousand connections at once.
 
 use std::io::Write as _;
-use std::sync::{Mutex, PoisonError};
 
 use rustix::process::{Resource, getrlimit};
 
 use crate::support::app::App;
 use crate::support::engines::{Engine, on_both_engines};
 use crate::support::frame::{self, BINARY};
+use crate::support::many;
 use crate::support::proxy::Setup;
 
 on_both_engines!(two_thousand_connections_echo);
@@ -19,11 +19,8 @@ const DESCRIPTORS: usize = 4;
 /// Descriptors for the tests beside this one.
 const OTHERS: usize = 1000;
 
-/// One crowd at a time: two would need more descriptors than many machines give.
-static ALONE: Mutex<()> = Mutex::new(());
-
 fn two_thousand_connections_echo(engine: Engine) {
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = many::alone();
     let app = App::unix();
     // Starting it raises the limit on descriptors as far as it goes.
     let proxy = Setup::new(engine).workers(2).start(&app);

@@ -1,17 +1,23 @@
 //! A side that does not read stops the other side, and nothing else; nothing is lost, and memory is bounded.
 
 use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringside::telemetry::end::{By, Why};
+use rustix::process::Signal;
 use socket2::SockRef;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::support::PATIENCE;
 use crate::support::app::App;
-use crate::support::client::Seen;
+use crate::support::binary::Binary;
+use crate::support::client::{Security, Seen};
 use crate::support::engines::{Engine, on_both_engines};
 use crate::support::frame::{self, BINARY, CLOSE, TEXT};
+use crate::support::many::{self, Peer};
 use crate::support::proxy::Setup;
 
 on_both_engines!(
@@ -20,6 +26,7 @@ on_both_engines!(
     a_stalled_app_is_given_up_and_its_client_is_told,
     a_stalled_client_is_cut_and_its_app_is_told,
     a_stalled_direction_does_not_stop_the_other,
+    five_hundred_stalled_clients_cost_a_lease_each,
 );
 
 /// All that is pushed, and what may be on the way while nobody reads: the buffers of the kernel on both hops (up to
@@ -127,5 +134,104 @@ fn a_stalled_direction_does_not_stop_the_other(engine: Engine) {
         let frame = frame::from_client(BINARY, &frame::pattern(n, 10_000));
         client.send(&frame);
         assert!(joined.receive(frame.len()) == frame, "frame {n}");
+    }
+}
+
+/// Clients that do not read, what the app has for each of them, and clients that talk meanwhile.
+const STALLED_CROWD: usize = 500;
+const FOR_EACH: usize = 10 << 20;
+const TALKING: usize = 20;
+
+/// After this they are given up.
+const WRITE_STALL: Duration = Duration::from_secs(5);
+
+/// A lease, which a write holds until it is done, and what a worker keeps of them when they come back.
+const LEASE: usize = 68 << 10;
+const KEPT: usize = 128 * LEASE;
+/// What the allocator and the talking clients may take besides.
+const BESIDES: usize = 8 << 20;
+
+fn five_hundred_stalled_clients_cost_a_lease_each(engine: Engine) {
+    let _alone = many::alone();
+    let app = App::unix();
+    let setup = Setup::new(engine).workers(1).table("timeouts", &format!("write_stall = \"{WRITE_STALL:?}\""));
+    let mut binary = Binary::start(&setup, app.address());
+    let (security, address) = (Security::usual(), binary.address);
+    many::run(async {
+        let crowd = push_when_told(&app);
+        let mut stalled = Vec::new();
+        for _ in 0..STALLED_CROWD {
+            stalled.push(Peer::join_small(address, &security, "/pushed").await.0);
+        }
+        let mut talking = Vec::new();
+        for _ in 0..TALKING {
+            talking.push(Peer::join(address, &security, "/echoed", &[]).await.0);
+        }
+        echo_once(&mut talking).await;
+        let before = binary.anonymous_memory();
+        crowd.push.notify_waiters();
+        let pushed = Instant::now();
+        while pushed.elapsed() < WRITE_STALL {
+            echo_once(&mut talking).await;
+            let now = binary.anonymous_memory();
+            assert!(now <= before + STALLED_CROWD * LEASE + BESIDES, "{before} bytes, then {now}");
+        }
+        assert_eq!(crowd.pushing.load(Ordering::Relaxed), STALLED_CROWD);
+        let all = crowd.told.acquire_many(u32::try_from(STALLED_CROWD).expect("fits"));
+        drop(many::soon(all).await.expect("the app runs"));
+        for _ in 0..STALLED_CROWD {
+            binary.line(r#"by="client" why="write_stalled""#);
+        }
+        // The kernel may still hold some of what it was to send.
+        let gone = Instant::now();
+        while binary.anonymous_memory() > before + KEPT + BESIDES {
+            assert!(gone.elapsed() < PATIENCE, "{before} bytes, and now {}", binary.anonymous_memory());
+            echo_once(&mut talking).await;
+        }
+    });
+    binary.signal(Signal::TERM);
+    assert_eq!(binary.exit().0, Some(0));
+}
+
+/// An app of two kinds of clients.
+struct Pushed {
+    /// Begins to push.
+    push: Arc<Notify>,
+    /// Connections to which it pushes.
+    pushing: Arc<AtomicUsize>,
+    /// One permit for each connection that it was told to close.
+    told: Arc<Semaphore>,
+}
+
+/// Has `app` push to whoever asks for that, and echo to the others.
+fn push_when_told(app: &App) -> Pushed {
+    let (push, pushing, told) = (Arc::<Notify>::default(), Arc::<AtomicUsize>::default(), Arc::new(Semaphore::new(0)));
+    let pushed = Pushed { push: Arc::clone(&push), pushing: Arc::clone(&pushing), told: Arc::clone(&told) };
+    let bytes: Arc<[u8]> = frame::many_from_app(FOR_EACH).into();
+    many::serve(app, move |mut peer, target| {
+        let (push, pushing, told) = (Arc::clone(&push), Arc::clone(&pushing), Arc::clone(&told));
+        let bytes = Arc::clone(&bytes);
+        async move {
+            if target == "/echoed" {
+                many::converse(&mut peer).await;
+                return;
+            }
+            push.notified().await;
+            pushing.fetch_add(1, Ordering::Relaxed);
+            peer.send_until_told(&bytes).await;
+            assert_eq!(peer.frame().await.expect("a frame").close().0, 1001);
+            told.add_permits(1);
+        }
+    });
+    pushed
+}
+
+/// Each client gets back what it sends.
+async fn echo_once(clients: &mut [Peer]) {
+    for client in clients.iter_mut() {
+        client.send(TEXT, b"anybody?").await.expect("the proxy takes it");
+    }
+    for client in clients {
+        assert_eq!(client.frame().await.expect("an echo").payload, b"anybody?");
     }
 }

@@ -39,9 +39,19 @@ impl App {
         Self { listener, address, _dir: None }
     }
 
+    /// On a socket that listens already.
+    pub(crate) fn listening(listener: Socket) -> Self {
+        Self { listener, address: String::new(), _dir: None }
+    }
+
     /// As the configuration wants it.
     pub(crate) fn address(&self) -> &str {
         &self.address
+    }
+
+    /// The same listening socket once more, for who accepts by other means.
+    pub(crate) fn listener(&self) -> Socket {
+        self.listener.try_clone().expect("a descriptor")
     }
 
     /// The next connection, whose request is still to be read.
@@ -58,6 +68,19 @@ impl App {
         joined.read_request();
         joined
     }
+}
+
+/// The 101 that answers `request`, with these fields more.
+pub(crate) fn switching(request: &Message, fields: &[&str]) -> String {
+    let key = request.field("sec-websocket-key").expect("a key");
+    let accept = derive_accept_key(key.as_bytes());
+    let own = [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        &format!("Sec-WebSocket-Accept: {accept}"),
+    ];
+    own.iter().chain(fields).map(|line| format!("{line}\r\n")).chain(["\r\n".to_owned()]).collect()
 }
 
 /// The app's end of a connection. Dropping it closes the socket.
@@ -79,15 +102,7 @@ impl Joined {
 
     /// The 101 that answers the request, with these fields more.
     pub(crate) fn switching(&self, fields: &[&str]) -> String {
-        let key = self.request().field("sec-websocket-key").expect("a key");
-        let accept = derive_accept_key(key.as_bytes());
-        let own = [
-            "HTTP/1.1 101 Switching Protocols",
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            &format!("Sec-WebSocket-Accept: {accept}"),
-        ];
-        own.iter().chain(fields).map(|line| format!("{line}\r\n")).chain(["\r\n".to_owned()]).collect()
+        switching(self.request(), fields)
     }
 
     /// Accepts the connection.
@@ -159,7 +174,7 @@ pub(crate) struct Echo(App);
 impl Echo {
     pub(crate) fn start() -> Self {
         let app = App::unix();
-        let listener = app.listener.try_clone().expect("a descriptor");
+        let listener = app.listener();
         thread::spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
                 thread::spawn(move || echo(socket));

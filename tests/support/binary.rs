@@ -49,10 +49,20 @@ impl Binary {
             exited: false,
             _dir: dir,
         };
-        let listening = binary.line("listening");
-        let address = listening.split_whitespace().find_map(|word| word.strip_prefix("address="));
-        binary.address = address.and_then(|address| address.parse().ok()).expect("an address in that line");
+        binary.address = binary.address_in("listening");
         binary
+    }
+
+    /// Where its admin endpoint listens, which it must have been told to. It says so only once.
+    pub(crate) fn admin(&mut self) -> SocketAddr {
+        self.address_in("admin endpoint")
+    }
+
+    /// The address in the next line that contains this.
+    fn address_in(&mut self, wanted: &str) -> SocketAddr {
+        let line = self.line(wanted);
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+        address.and_then(|address| address.parse().ok()).expect("an address in that line")
     }
 
     /// The next line that contains this.
@@ -69,6 +79,14 @@ impl Binary {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("it runs");
+    }
+
+    /// The memory that it has for itself alone, in bytes (`RssAnon` of proc(5)).
+    pub(crate) fn anonymous_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_nonzero())).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("Linux says so");
+        let kib: usize = line.trim().trim_end_matches(" kB").parse().expect("a number");
+        kib << 10
     }
 
     /// Waits for its end. Returns its exit status and everything it has written.

@@ -9,6 +9,7 @@ pub(crate) mod client;
 pub(crate) mod engines;
 pub(crate) mod frame;
 pub(crate) mod http;
+pub(crate) mod many;
 pub(crate) mod material;
 pub(crate) mod proxy;
 
