@@ -20,7 +20,7 @@ on_both_engines!(
     who_does_not_leave_is_cut_at_the_timeout,
 );
 
-const ADMIN: &str = "address = \"127.0.0.1:0\"";
+pub(super) const ADMIN: &str = "address = \"127.0.0.1:0\"";
 
 /// A client of `binary` that has its 101.
 fn join(binary: &Binary, app: &App) -> (Client, Joined) {
@@ -39,7 +39,7 @@ fn part(mut client: Client, mut joined: Joined) {
     assert_eq!((client.end(), joined.end()), (Seen::Orderly, Seen::Orderly));
 }
 
-fn ask(admin: SocketAddr, line: &str) -> Message {
+pub(super) fn ask(admin: SocketAddr, line: &str) -> Message {
     let mut stream = TcpStream::connect(admin).expect("an admin endpoint");
     write!(stream, "{line} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n").expect("it reads");
     Message::read(&mut stream).expect("an answer")
@@ -49,8 +49,7 @@ fn a_post_drains_and_the_signal_after_it_cuts_nobody(engine: Engine) {
     let app = App::unix();
     let setup = Setup::new(engine).table("admin", ADMIN).table("timeouts", "closing = \"20s\"");
     let mut binary = Binary::start(&setup, app.address());
-    let admin = binary.line("admin endpoint");
-    let admin = admin.split_once("address=").and_then(|(_, address)| address.parse().ok()).expect("an address");
+    let admin = binary.admin();
     let (mut client, mut joined) = join(&binary, &app);
     assert_eq!(ask(admin, "GET /readyz").status(), 200);
 

@@ -12,6 +12,7 @@ mod ending;
 mod forwarding;
 mod guarding;
 mod handshake;
+mod leaving;
 mod limiting;
 mod living;
 mod process;
