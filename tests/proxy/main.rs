@@ -8,6 +8,7 @@ mod support;
 mod crowding;
 mod cutting;
 mod draining;
+mod dying;
 mod ending;
 mod forwarding;
 mod guarding;
