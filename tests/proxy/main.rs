@@ -10,6 +10,7 @@ mod cutting;
 mod draining;
 mod dying;
 mod ending;
+mod expiring;
 mod forwarding;
 mod guarding;
 mod handshake;
