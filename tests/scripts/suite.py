@@ -3,7 +3,7 @@
 import sys
 import unittest
 
-SCRIPTS = ["interop_python", "interop_node", "collector", "conformance", "refused", "strace"]
+SCRIPTS = ["interop_python", "interop_node", "collector", "conformance", "drain", "refused", "strace"]
 
 
 class Result(unittest.TextTestResult):
