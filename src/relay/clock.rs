@@ -6,11 +6,15 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
 use super::link::Link;
+
+/// How long a side may take none of what we write to it while others wait for the buffer that this holds. Also how often
+/// that is looked at, while a write is stuck.
+const PRESSED: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(super) struct Clock {
@@ -19,6 +23,8 @@ pub(super) struct Clock {
     armed: bool,
     /// Since when there has been nothing left to do but to write what is due.
     ending: Option<Instant>,
+    /// When a write that is stuck was looked at last.
+    looked: Option<Instant>,
 }
 
 impl Clock {
@@ -51,23 +57,34 @@ impl Clock {
 
     fn next(&self, link: &Link) -> Option<Instant> {
         let ending = self.ending.map(|since| link.last_moment(since));
-        let stalled = link.stalled().map(|(_, since)| since + link.config.write_stall);
+        let stalled = link.stalled().map(|(_, since)| {
+            let looked = self.looked.map_or(since, |looked| looked.max(since));
+            (since + link.config.write_stall).min(looked + PRESSED)
+        });
         [ending, stalled, link.session_deadline()].into_iter().flatten().min()
     }
 
     /// Whether the connection must go now.
-    fn act(&self, link: &Link, now: Instant) -> bool {
+    fn act(&mut self, link: &Link, now: Instant) -> bool {
         if self.ending.is_some_and(|since| link.last_moment(since) <= now) {
             return true;
         }
-        if let Some((side, since)) = link.stalled()
-            && since + link.config.write_stall <= now
-        {
-            link.give_up(side, now);
-        }
+        self.look(link, now);
         if link.session_deadline().is_some_and(|deadline| deadline <= now) {
             link.time_out(now);
         }
         false
+    }
+
+    /// Gives up a side that has taken nothing for too long. While others wait for buffers, that is soon: or a crowd that
+    /// does not read would hold all of them, and stop everybody on this worker.
+    fn look(&mut self, link: &Link, now: Instant) {
+        let Some((side, since)) = link.stalled() else { return };
+        let stuck = now.saturating_duration_since(since);
+        let pressed = stuck >= PRESSED && link.means.pool.is_waited_for();
+        if pressed || stuck >= link.config.write_stall {
+            link.give_up(side, now);
+        }
+        self.looked = Some(now);
     }
 }

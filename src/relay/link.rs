@@ -312,6 +312,7 @@ impl Link {
 
     /// A write toward `to` failed: that side is gone.
     pub(super) fn lost(&self, to: Side) {
+        self.sending[to as usize].set(None);
         self.tell(|session| session.handle_end(to, Ending::Reset, Instant::now()));
     }
 

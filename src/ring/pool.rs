@@ -45,6 +45,11 @@ impl Pool {
         Some(Lease::new(self.shelf.take()?, Rc::clone(&self.shelf)))
     }
 
+    /// Whether somebody waits for a lease now.
+    pub fn is_waited_for(&self) -> bool {
+        self.shelf.is_waited_for()
+    }
+
     /// How many leases are lent.
     pub fn lent(&self) -> usize {
         self.shelf.lent()
@@ -85,12 +90,14 @@ mod tests {
 
         let mut waiting = pin!(pool.lend());
         let mut cx = Context::from_waker(Waker::noop());
+        assert!(!pool.is_waited_for());
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
         assert_eq!(waits.get(), 1);
+        assert!(pool.is_waited_for());
 
         lent.pop();
         let Poll::Ready(lease) = waiting.as_mut().poll(&mut cx) else { panic!("a lease came back") };
-        assert_eq!(pool.lent(), FEWEST);
+        assert_eq!((pool.lent(), pool.is_waited_for()), (FEWEST, false));
         drop((lease, lent));
         assert_eq!(pool.lent(), 0);
     }

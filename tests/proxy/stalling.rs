@@ -27,6 +27,7 @@ on_both_engines!(
     a_stalled_client_is_cut_and_its_app_is_told,
     a_stalled_direction_does_not_stop_the_other,
     five_hundred_stalled_clients_cost_a_lease_each,
+    who_does_not_read_does_not_stop_the_others,
 );
 
 /// All that is pushed, and what may be on the way while nobody reads: the buffers of the kernel on both hops (up to
@@ -188,6 +189,42 @@ fn five_hundred_stalled_clients_cost_a_lease_each(engine: Engine) {
             assert!(gone.elapsed() < PATIENCE, "{before} bytes, and now {}", binary.anonymous_memory());
             echo_once(&mut talking).await;
         }
+    });
+    binary.signal(Signal::TERM);
+    assert_eq!(binary.exit().0, Some(0));
+}
+
+/// Who does not read would hold every buffer of the worker, four times over, for an hour. They are given up as long as
+/// somebody waits for a buffer: at the least those for whom there are none.
+fn who_does_not_read_does_not_stop_the_others(engine: Engine) {
+    const CROWD: usize = 60;
+    const BUFFERS: usize = (1 << 20) / LEASE;
+    let _alone = many::alone();
+    let app = App::unix();
+    let setup = Setup::new(engine).buffers("1MiB").table("timeouts", "write_stall = \"1h\"");
+    let mut binary = Binary::start(&setup, app.address());
+    let (security, address) = (Security::usual(), binary.address);
+    many::run(async {
+        let crowd = push_when_told(&app);
+        let mut stalled = Vec::new();
+        for _ in 0..CROWD {
+            stalled.push(Peer::join_small(address, &security, "/pushed").await.0);
+        }
+        let mut talking = Vec::new();
+        for _ in 0..TALKING {
+            talking.push(Peer::join(address, &security, "/echoed", &[]).await.0);
+        }
+        echo_once(&mut talking).await;
+        crowd.push.notify_waiters();
+        let pushed = Instant::now();
+        while crowd.told.available_permits() < CROWD - BUFFERS {
+            assert!(pushed.elapsed() < PATIENCE, "only {} were given up", crowd.told.available_permits());
+            echo_once(&mut talking).await;
+        }
+        for _ in 0..CROWD - BUFFERS {
+            binary.line(r#"by="client" why="write_stalled""#);
+        }
+        echo_once(&mut talking).await;
     });
     binary.signal(Signal::TERM);
     assert_eq!(binary.exit().0, Some(0));

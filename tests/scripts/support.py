@@ -167,9 +167,9 @@ class Ringside(Process):
         await self.start(*self.launcher, RINGSIDE, "run", "--config", configuration, environment=environment)
 
     async def run(self, directory, engine, app, tls=True, more=None, environment=None):
-        """`more` has further lines for tables of the configuration."""
+        """`more` has further lines for tables of the configuration. A drain tells all clients at once, unless it says else."""
         text = CONFIGURATION.format(engine=engine, app=app, tls=TLS if tls else "")
-        for table, lines in (more or {}).items():
+        for table, lines in ({"[drain]": 'spread = "0s"'} | (more or {})).items():
             text = text.replace(table, f"{table}\n{lines}") if table in text else f"{text}{table}\n{lines}\n"
         (directory / "ringside.toml").write_text(text)
         await self.launch(directory, environment)

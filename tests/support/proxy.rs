@@ -31,6 +31,7 @@ pub(crate) struct Setup {
     tables: String,
     listen: String,
     connections: String,
+    buffers: String,
     drain: &'static str,
 }
 
@@ -46,6 +47,7 @@ impl Setup {
             tables: String::new(),
             listen,
             connections: String::new(),
+            buffers: String::new(),
             drain: "spread = \"0s\"",
         }
     }
@@ -85,6 +87,12 @@ impl Setup {
         self
     }
 
+    /// So much memory for the buffers of a worker.
+    pub(crate) fn buffers(mut self, size: &str) -> Self {
+        self.buffers = format!("buffers = \"{size}\"\n");
+        self
+    }
+
     /// `[drain]` with these lines.
     pub(crate) fn drain(mut self, lines: &'static str) -> Self {
         self.drain = lines;
@@ -99,7 +107,7 @@ impl Setup {
 
     /// The whole configuration.
     pub(crate) fn toml(&self, app: &str) -> String {
-        let Self { engine, workers, tls, jwt, tables, listen, connections, drain } = self;
+        let Self { engine, workers, tls, jwt, tables, listen, connections, buffers, drain } = self;
         let tls = tls.map(|lines| format!("[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n{lines}"));
         let jwt = jwt.map(|lines| {
             let (issuer, audience) = (material::ISSUER, material::AUDIENCE);
@@ -111,7 +119,7 @@ impl Setup {
         let (tls, jwt) = (tls.unwrap_or_default(), jwt.unwrap_or_default());
         format!(
             "[listen]\naddress = \"{listen}\"\n{connections}[app]\naddress = \"{app}\"\n\
-             [runtime]\nengine = \"{engine}\"\nworkers = {workers}\n[drain]\n{drain}\n{tables}{tls}{jwt}"
+             [runtime]\nengine = \"{engine}\"\nworkers = {workers}\n{buffers}[drain]\n{drain}\n{tables}{tls}{jwt}"
         )
     }
 
