@@ -102,8 +102,8 @@ pub const LOST: End = End { by: By::Ringside, why: Why::Internal, code_sent: Non
 ///
 /// When `stop` is done, the session is told to close, and to be over by the time that it gives.
 ///
-/// Not an `async fn`: the future lives as long as the connection, and would keep room for each argument besides what
-/// became of it.
+/// Not an `async fn`, and one block: the future lives as long as the connection, and would keep room for each argument of
+/// each function besides what became of it.
 pub fn run(
     client: Client,
     app: App,
@@ -116,37 +116,35 @@ pub fn run(
     let link = Link::new(client.stream, client.tls, app.stream, session, config, means);
     let (wire, early, app_early) = (client.wire, client.early, app.early);
     async move {
-        relay(&link, wire, early, app_early, stop).await;
+        {
+            let mut from_client = pin!(pump::run(&link, Side::Client, wire, early));
+            let mut from_app = pin!(pump::run(&link, Side::App, Vec::new(), app_early));
+            let mut stop = pin!(stop);
+            let mut clock = Clock::default();
+            let (mut client_done, mut app_done, mut stopping) = (false, false, false);
+            poll_fn(|cx| {
+                loop {
+                    link.settle();
+                    client_done = client_done || from_client.as_mut().poll(cx).is_ready();
+                    app_done = app_done || from_app.as_mut().poll(cx).is_ready();
+                    if !stopping && let Poll::Ready(until) = stop.as_mut().poll(cx) {
+                        stopping = true;
+                        link.drain(until);
+                    }
+                    link.shut_lost();
+                    if (client_done && app_done) || link.is_cut() || clock.poll(&link, cx).is_ready() {
+                        return Poll::Ready(());
+                    }
+                    // What one of them did may be work for another that has had its turn already.
+                    if !link.is_unsettled() {
+                        return Poll::Pending;
+                    }
+                }
+            })
+            .await;
+        }
         let outcome = link.outcome();
         link.part();
         ended(outcome);
     }
-}
-
-async fn relay(link: &Link, wire: Vec<u8>, early: Vec<u8>, app_early: Vec<u8>, stop: impl Future<Output = Instant>) {
-    let mut from_client = pin!(pump::run(link, Side::Client, wire, early));
-    let mut from_app = pin!(pump::run(link, Side::App, Vec::new(), app_early));
-    let mut stop = pin!(stop);
-    let mut clock = Clock::default();
-    let (mut client_done, mut app_done, mut stopping) = (false, false, false);
-    poll_fn(|cx| {
-        loop {
-            link.settle();
-            client_done = client_done || from_client.as_mut().poll(cx).is_ready();
-            app_done = app_done || from_app.as_mut().poll(cx).is_ready();
-            if !stopping && let Poll::Ready(until) = stop.as_mut().poll(cx) {
-                stopping = true;
-                link.drain(until);
-            }
-            link.shut_lost();
-            if (client_done && app_done) || link.is_cut() || clock.poll(link, cx).is_ready() {
-                return Poll::Ready(());
-            }
-            // What one of them did may be work for another that has had its turn already.
-            if !link.is_unsettled() {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await;
 }

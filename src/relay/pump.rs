@@ -1,7 +1,8 @@
 //! One direction of a connection.
 //!
 //! Its future lives as long as the connection, so what is seldom done (starting, a frame of the session's own, the end)
-//! is boxed while it is done: the room for it would otherwise be kept by every idle connection.
+//! is boxed while it is done: the room for it would otherwise be kept by every idle connection. For the same reason no
+//! function that is called once is an `async fn`: its future keeps its arguments besides what became of them.
 
 use std::future::poll_fn;
 use std::io;
@@ -19,14 +20,16 @@ use crate::tls::records::PLAIN;
 /// Relays what `from` sends until the session has ended and everything due to the other side is written.
 ///
 /// `wire` is what was received before and not opened; `early` what was opened and not relayed.
-pub(super) async fn run(link: &Link, from: Side, wire: Vec<u8>, early: Vec<u8>) {
+pub(super) fn run(link: &Link, from: Side, wire: Vec<u8>, early: Vec<u8>) -> impl Future<Output = ()> {
     let mut pump = Pump { link, from, partial: wire, counted: Counts::default(), ended: false };
-    if Box::pin(pump.start(early)).await.is_ok() && pump.relay().await.is_ok() {
-        return;
+    async move {
+        if Box::pin(pump.start(early)).await.is_ok() && pump.relay().await.is_ok() {
+            return;
+        }
+        // The receiver is gone. What the sender still says is judged, its Close is seen, and nothing is sent on.
+        pump.link.lost(pump.from.other());
+        pump.listen().await;
     }
-    // The receiver is gone. What the sender still says is judged, its Close is seen, and nothing is sent on.
-    link.lost(from.other());
-    pump.listen().await;
 }
 
 struct Pump<'l> {
