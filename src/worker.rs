@@ -139,7 +139,7 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) 
         index: plan.index,
         snapshot: plan.snapshot,
         session: plan.session,
-        rates: plan.rates,
+        rates: Arc::new(plan.rates),
         subjects: plan.subjects,
         relay: plan.relay,
         opening: opening::Means {

@@ -11,7 +11,7 @@ use crate::rule::Rule;
 /// Meters what a client sends. A connection without limits has none: hold an `Option<Box<Meter>>`.
 #[derive(Debug)]
 pub struct Meter {
-    limits: Limits,
+    limits: Arc<Limits>,
     messages: Bucket,
     bytes: Bucket,
     subject: Option<Membership>,
@@ -20,13 +20,18 @@ pub struct Meter {
 impl Meter {
     /// The meter of a new connection of `subject`; `None` when nothing limits it. A connection without a subject
     /// has only the limits of a connection.
-    pub fn new(limits: &Limits, subject: Option<&str>, subjects: &Arc<Subjects>, now: Instant) -> Option<Box<Self>> {
+    pub fn new(
+        limits: &Arc<Limits>,
+        subject: Option<&str>,
+        subjects: &Arc<Subjects>,
+        now: Instant,
+    ) -> Option<Box<Self>> {
         let subject = subject.filter(|_| !limits.subject.is_none());
         if limits.connection.is_none() && subject.is_none() {
             return None;
         }
         Some(Box::new(Self {
-            limits: *limits,
+            limits: Arc::clone(limits),
             messages: Bucket::new(now),
             bytes: Bucket::new(now),
             subject: subject.map(|subject| subjects.join(subject, now)),
@@ -41,7 +46,7 @@ impl Meter {
     /// The rule that the client broke. What comes is then not to pass; the connection is to be closed. The subject's
     /// bytes are asked last, so its message stays counted when only they are exceeded.
     pub fn take(&mut self, messages: u64, bytes: u64, now: Instant) -> Result<Option<Instant>, Rule> {
-        let Limits { connection, subject } = &self.limits;
+        let Limits { connection, subject } = &*self.limits;
         let mut wait = Duration::ZERO;
         if let Some(rate) = &connection.messages {
             let taken = self.messages.take(rate, connection.action, messages, now);

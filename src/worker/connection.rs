@@ -22,7 +22,7 @@ pub(super) struct Local {
     pub(super) index: usize,
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) session: Arc<session::Config>,
-    pub(super) rates: Limits,
+    pub(super) rates: Arc<Limits>,
     pub(super) subjects: Arc<Subjects>,
     pub(super) relay: relay::Config,
     pub(super) opening: opening::Means,

@@ -1,4 +1,5 @@
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Meter;
@@ -14,8 +15,8 @@ fn limit(messages: u64, bytes: u64, action: Action) -> Limit {
     Limit { messages: rate(messages), bytes: rate(bytes), action }
 }
 
-fn meter(connection: Limit, subject: Limit, now: Instant) -> Box<Meter> {
-    Meter::new(&Limits { connection, subject }, Some("ann"), &Subjects::new(), now).unwrap()
+fn meter(connection: Limit, subject: Limit, now: Instant) -> Meter {
+    *Meter::new(&Arc::new(Limits { connection, subject }), Some("ann"), &Subjects::new(), now).unwrap()
 }
 
 #[test]
@@ -23,7 +24,7 @@ fn without_limits_there_is_no_meter() {
     let (subjects, now) = (Subjects::new(), Instant::now());
     let some = limit(1, 0, Action::Close);
     let has_meter =
-        |connection, subject, who| Meter::new(&Limits { connection, subject }, who, &subjects, now).is_some();
+        |connection, subject, who| Meter::new(&Arc::new(Limits { connection, subject }), who, &subjects, now).is_some();
     assert!(!has_meter(NONE, NONE, Some("ann")));
     assert!(!has_meter(NONE, some, None));
     assert!(has_meter(some, NONE, None));
@@ -76,7 +77,7 @@ fn both_actions_hold() {
 #[test]
 fn a_connection_that_is_closed_takes_nothing_from_its_subject() {
     let (subjects, now) = (Subjects::new(), Instant::now());
-    let limits = Limits { connection: limit(10, 0, Action::Close), subject: limit(20, 0, Action::Close) };
+    let limits = Arc::new(Limits { connection: limit(10, 0, Action::Close), subject: limit(20, 0, Action::Close) });
     let open = || Meter::new(&limits, Some("ann"), &subjects, now).unwrap();
     let (mut first, mut second, mut third) = (open(), open(), open());
     assert_eq!(first.take(10, 0, now), Ok(None));
@@ -88,7 +89,7 @@ fn a_connection_that_is_closed_takes_nothing_from_its_subject() {
 #[test]
 fn other_connections_of_the_subject_make_a_wait_longer() {
     let (subjects, now) = (Subjects::new(), Instant::now());
-    let limits = Limits { connection: NONE, subject: limit(10, 0, Action::Throttle) };
+    let limits = Arc::new(Limits { connection: NONE, subject: limit(10, 0, Action::Throttle) });
     let open = || Meter::new(&limits, Some("ann"), &subjects, now).unwrap();
     let (mut first, mut second) = (open(), open());
     assert_eq!(first.take(20, 0, now), Ok(Some(now + SECOND)));

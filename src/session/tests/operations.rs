@@ -2,6 +2,7 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
@@ -123,7 +124,7 @@ impl Story {
     fn begin(Terms { config, expires, limits }: Terms) -> Self {
         let pair = Pair::start(config, |start| {
             start.expires = expires.map(|after| start.now + after);
-            start.meter = Meter::new(&limits, None, &Subjects::new(), start.now);
+            start.meter = Meter::new(&Arc::new(limits), None, &Subjects::new(), start.now);
         });
         Self { pair, bound: None, unsent: Default::default(), ended: Vec::new(), end: None }
     }

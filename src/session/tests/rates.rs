@@ -1,6 +1,7 @@
 //! Rates: how a session acts on its meter. The arithmetic is tested with `rate`.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{APP, CLIENT, CONFIG, Pair, close, frame, ours, text};
@@ -22,6 +23,7 @@ fn rate(per_second: u64) -> Option<Rate> {
 }
 
 fn metered(limits: Limits) -> Pair {
+    let limits = Arc::new(limits);
     Pair::start(CONFIG, |start| start.meter = Meter::new(&limits, Some("ann"), &Subjects::new(), start.now))
 }
 
@@ -100,7 +102,7 @@ fn a_throttled_client_is_heard_when_the_end_begins() {
 #[test]
 fn connections_of_a_subject_share_their_allowance() {
     let subjects = Subjects::new();
-    let limits = Limits { subject: messages(Action::Throttle), ..Limits::default() };
+    let limits = Arc::new(Limits { subject: messages(Action::Throttle), ..Limits::default() });
     let join = || Pair::start(CONFIG, |start| start.meter = Meter::new(&limits, Some("ann"), &subjects, start.now));
     let (mut one, mut other) = (join(), join());
     one.sends(CLIENT, &text(CLIENT, "x").repeat(10)).unwrap();

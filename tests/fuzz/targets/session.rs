@@ -120,7 +120,7 @@ impl Driver {
         let start = Start {
             deflate: has(0),
             expires: has(5).then_some(now + 9 * INTERVAL),
-            meter: Meter::new(&limits, None, &Subjects::new(), now),
+            meter: Meter::new(&Arc::new(limits), None, &Subjects::new(), now),
             entropy: 0x8000_0000_DEAD_BEEF,
             now,
         };
