@@ -18,6 +18,7 @@
 mod clock;
 mod link;
 mod pump;
+mod socket;
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};

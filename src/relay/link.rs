@@ -5,6 +5,7 @@ use std::io;
 use std::net::Shutdown;
 use std::time::Instant;
 
+use super::socket::Socket;
 use super::{Config, LOST, Means, Outcome};
 use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
@@ -40,18 +41,12 @@ pub(super) enum Work {
 
 /// Both sockets, the TLS and the session of one connection.
 pub(super) struct Link {
-    client: Stream,
-    app: Stream,
+    client: Socket,
+    app: Socket,
     tls: Option<RefCell<Box<dyn Records>>>,
     session: RefCell<Session>,
     /// What TLS has to tell the client on its own: a key update, an alert.
     replies: RefCell<Vec<u8>>,
-    /// Since when a send toward the client, the app, has made no progress.
-    sending: [Cell<Option<Instant>>; 2],
-    /// Whether the client, the app, would be heard: its pump waits for it, and for nothing else.
-    listening: [Cell<bool>; 2],
-    /// Whether the socket of the client, the app, was shut because it is of no use any more.
-    shut: [Cell<bool>; 2],
     /// Whether something happened that the other pump, or the clock, must look at.
     unsettled: Cell<bool>,
     /// When all must be over, because this process stops.
@@ -70,14 +65,11 @@ impl Link {
         means: Means,
     ) -> Self {
         Self {
-            client,
-            app,
+            client: Socket::new(client),
+            app: Socket::new(app),
             tls: tls.map(RefCell::new),
             session: RefCell::new(session),
             replies: RefCell::default(),
-            sending: Default::default(),
-            listening: Default::default(),
-            shut: Default::default(),
             unsettled: Cell::new(false),
             until: Cell::new(None),
             config,
@@ -85,11 +77,15 @@ impl Link {
         }
     }
 
-    pub(super) fn stream(&self, side: Side) -> &Stream {
+    const fn socket(&self, side: Side) -> &Socket {
         match side {
             Side::Client => &self.client,
             Side::App => &self.app,
         }
+    }
+
+    pub(super) const fn stream(&self, side: Side) -> &Stream {
+        &self.socket(side).stream
     }
 
     /// The TLS that stands between us and `side`.
@@ -138,20 +134,20 @@ impl Link {
     /// Whether what `from` sends is to be waited for. Notes that it is.
     pub(super) fn listen(&self, from: Side) -> bool {
         let listening = self.session.borrow().may_read(from);
-        self.listening[from as usize].set(listening);
+        self.socket(from).listening.set(listening);
         listening
     }
 
     /// What `from` sends is not waited for any more, be it for a moment.
     pub(super) fn stop_listening(&self, from: Side) {
-        self.listening[from as usize].set(false);
+        self.socket(from).listening.set(false);
     }
 
     /// A deadline of the session has come.
     pub(super) fn time_out(&self, now: Instant) {
         self.tell(|session| {
             for side in [Side::Client, Side::App] {
-                if !self.listening[side as usize].get() {
+                if !self.socket(side).listening.get() {
                     session.handle_unheard(side, now);
                 }
             }
@@ -161,7 +157,7 @@ impl Link {
 
     /// A write toward `side` has taken too long.
     pub(super) fn give_up(&self, side: Side, now: Instant) {
-        self.sending[side as usize].set(None);
+        self.socket(side).sending.set(None);
         self.tell(|session| session.handle_end(side, Ending::WriteStalled, now));
     }
 
@@ -172,9 +168,8 @@ impl Link {
             return;
         }
         for side in [Side::Client, Side::App] {
-            if session.is_lost(side) && !self.shut[side as usize].replace(true) {
-                // It may be gone already.
-                let _ = self.stream(side).shutdown(Shutdown::Both);
+            if session.is_lost(side) {
+                self.socket(side).shut();
             }
         }
     }
@@ -217,7 +212,7 @@ impl Link {
     pub(super) fn stalled(&self) -> Option<(Side, Instant)> {
         [Side::Client, Side::App]
             .into_iter()
-            .filter_map(|side| Some((side, self.sending[side as usize].get()?)))
+            .filter_map(|side| Some((side, self.socket(side).sending.get()?)))
             .min_by_key(|(_, since)| *since)
     }
 
@@ -253,22 +248,7 @@ impl Link {
             let sealed = tls.borrow_mut().seal(plain, &mut wire[replied..]).map_err(io::Error::other)?;
             lease.replace(0..replied + sealed);
         }
-        self.send(to, lease, now).await
-    }
-
-    async fn send(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<()> {
-        let sending = &self.sending[to as usize];
-        sending.set(Some(now));
-        while !lease.is_empty() {
-            let (result, rest) = self.stream(to).send(lease).await;
-            lease = rest;
-            result?;
-            if !lease.is_empty() {
-                sending.set(Some(Instant::now()));
-            }
-        }
-        sending.set(None);
-        Ok(())
+        self.socket(to).send(lease, now).await
     }
 
     fn has_replies(&self) -> bool {
@@ -292,7 +272,7 @@ impl Link {
         for part in replies.chunks(CAPACITY) {
             let mut lease = self.means.pool.lend().await;
             lease.append(part);
-            self.send(Side::Client, lease, Instant::now()).await?;
+            self.client.send(lease, Instant::now()).await?;
         }
         Ok(())
     }
@@ -303,7 +283,7 @@ impl Link {
             let mut lease = self.means.pool.lend().await;
             let alert = tls.borrow_mut().close(lease.spare(SEALED)).map_err(io::Error::other)?;
             lease.fill(alert);
-            self.send(to, lease, Instant::now()).await?;
+            self.socket(to).send(lease, Instant::now()).await?;
         }
         self.stream(to).shutdown(Shutdown::Write)?;
         self.tell(|session| session.handle_finished(to));
@@ -312,7 +292,7 @@ impl Link {
 
     /// A write toward `to` failed: that side is gone.
     pub(super) fn lost(&self, to: Side) {
-        self.sending[to as usize].set(None);
+        self.socket(to).sending.set(None);
         self.tell(|session| session.handle_end(to, Ending::Reset, Instant::now()));
     }
 
@@ -330,9 +310,9 @@ impl Link {
     /// Closes both sockets, so that a cut looks like one.
     pub(super) fn part(self) {
         let session = self.session.into_inner();
-        for (side, stream) in [(Side::Client, self.client), (Side::App, self.app)] {
+        for (side, socket) in [(Side::Client, self.client), (Side::App, self.app)] {
             if session.parting(side) == Parting::Cut {
-                stream.reset_on_close();
+                socket.stream.reset_on_close();
             }
         }
     }
