@@ -145,31 +145,33 @@ impl Session {
     /// `from` stopped: it will send nothing more, or can take nothing more.
     ///
     /// A client's orderly end leaves the other direction open until it ends, too, or the closing deadline passes. An app
-    /// that ends without a Close has died: its client is told so. A client that breaks off is a cut to the app as well.
+    /// that ends without a Close has died: a client that has not said its last word is told so. A client that breaks off is
+    /// a cut to the app as well.
     pub fn handle_end(&mut self, from: Side, how: Ending, now: Instant) {
         self.flow_mut(from).ends.end();
         if self.is_lost(from) {
             return;
         }
-        let spent = self.flow(from).ends.is_spent();
-        let between_frames = self.flow(from).is_between_frames();
-        // Who has said its last word needs none of ours.
+        let why = match how {
+            Ending::Eof if self.flow(from).is_between_frames() => Why::Eof,
+            Ending::Eof | Ending::Truncated => Why::Truncated,
+            Ending::Reset => Why::Reset,
+            Ending::TlsBroken => Why::TlsBroken,
+            Ending::WriteStalled => Why::WriteStalled,
+        };
         let other_done = self.flow(from.other()).ends.has_had_its_say();
-        let by = By::from(from);
-        match (how, from) {
-            (Ending::Eof | Ending::Truncated, _) if spent => {}
+        match (from, why) {
+            (_, Why::WriteStalled) => self.lose(from, why, now),
             // Its Close frame, or the other side's answer to it, may still be on its way to the other side.
-            (Ending::Reset | Ending::TlsBroken, _) if spent => self.toward_mut(from).ends.lose_receiver(),
-            (Ending::Eof, _) if between_frames && (from == Side::Client || other_done) => {
-                self.closing.begin((by, Why::Eof), now);
+            _ if self.flow(from).ends.is_spent() => {
+                if matches!(how, Ending::Reset | Ending::TlsBroken) {
+                    self.toward_mut(from).ends.lose_receiver();
+                }
             }
-            (Ending::Eof, Side::App) if between_frames => self.tell(from, Why::Eof, now),
-            (Ending::Eof | Ending::Truncated, Side::App) => self.tell(from, Why::Truncated, now),
-            (Ending::Reset, Side::App) if !other_done => self.lose(from, Why::Reset, now),
-            (Ending::WriteStalled, _) => self.lose(from, Why::WriteStalled, now),
-            (Ending::Eof | Ending::Truncated, Side::Client) => self.closing.abort((by, Why::Truncated)),
-            (Ending::Reset, _) => self.closing.abort((by, Why::Reset)),
-            (Ending::TlsBroken, _) => self.closing.abort((by, Why::TlsBroken)),
+            (Side::App, Why::Reset) if !other_done => self.lose(from, why, now),
+            (Side::App, _) if !other_done => self.tell(from, why, now),
+            (_, Why::Eof) => self.closing.begin((from.into(), why), now),
+            _ => self.closing.abort((from.into(), why)),
         }
         self.schedule();
     }
