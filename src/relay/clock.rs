@@ -3,8 +3,12 @@
 //! One timer serves them all, and it is lazy: a deadline that comes nearer moves it, one that goes away or further
 //! off leaves it, and it is set again when it fires for nothing. So sending costs no timer, and a connection without
 //! deadlines has none.
+//!
+//! It fires a little late, at a moment that other connections share: a worker that is woken for each of thousands of idle
+//! connections by itself does hardly anything but wake.
 
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,11 +20,21 @@ use super::link::Link;
 /// that is looked at, while a write is stuck.
 const PRESSED: Duration = Duration::from_secs(1);
 
+/// A timer is late by less than this part of the time it was set for.
+const LATE: u32 = 64;
+
+/// And by less than this. Longer steps would save little more, and what is due at one moment takes its buffers all at
+/// once.
+const LATEST: Duration = Duration::from_millis(32);
+
+/// What the shared moments are counted from: the same for all connections of this process.
+static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
+
 #[derive(Default)]
 pub(super) struct Clock {
     timer: Option<Pin<Box<Sleep>>>,
-    /// Whether the timer has yet to fire.
-    armed: bool,
+    /// The deadline for which the timer has yet to fire.
+    armed: Option<Instant>,
     /// Since when there has been nothing left to do but to write what is due.
     ending: Option<Instant>,
     /// When a write that is stuck was looked at last.
@@ -37,7 +51,7 @@ impl Clock {
             if self.timer_by(deadline).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            self.armed = false;
+            self.armed = None;
             if self.act(link, Instant::now()) {
                 return Poll::Ready(());
             }
@@ -45,13 +59,13 @@ impl Clock {
         Poll::Pending
     }
 
-    /// The timer, set to fire at `deadline` or before.
+    /// The timer, set to fire soon after `deadline`, or for an earlier one.
     fn timer_by(&mut self, deadline: Instant) -> Pin<&mut Sleep> {
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        if !self.armed || timer.deadline().into_std() > deadline {
-            timer.as_mut().reset(deadline.into());
+        if self.armed.is_none_or(|armed| deadline < armed) {
+            timer.as_mut().reset(shared(deadline, Instant::now(), *EPOCH).into());
+            self.armed = Some(deadline);
         }
-        self.armed = true;
         timer.as_mut()
     }
 
@@ -86,5 +100,52 @@ impl Clock {
             link.give_up(side, now);
         }
         self.looked = Some(now);
+    }
+}
+
+/// The first moment from `deadline` on that connections share whose deadlines are about as far from `now`: a multiple, since
+/// `epoch`, of a step that is the longer the further away they are.
+fn shared(deadline: Instant, now: Instant, epoch: Instant) -> Instant {
+    let slack = (deadline.saturating_duration_since(now) / LATE).min(LATEST);
+    let Some(power) = slack.as_millis().checked_ilog2() else { return deadline };
+    let step = Duration::from_millis(1 << power);
+    let over = deadline.saturating_duration_since(epoch).as_nanos() % step.as_nanos();
+    let rest = if over == 0 { 0 } else { step.as_nanos() - over };
+    deadline + Duration::from_nanos(u64::try_from(rest).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::time::{Duration, Instant};
+
+    use super::{LATE, LATEST, shared};
+
+    #[test]
+    fn is_never_early_and_a_little_late() {
+        let epoch = Instant::now();
+        let now = epoch + Duration::from_nanos(1_234_567_891);
+        for millis in [0, 1, 63, 64, 100, 1_000, 5_000, 30_000, 86_400_000] {
+            let deadline = now + Duration::from_millis(millis);
+            let late = shared(deadline, now, epoch).duration_since(deadline);
+            assert!(late <= Duration::from_millis(millis) / LATE && late < LATEST, "{late:?}");
+            assert!(millis >= 64 || late.is_zero(), "a near deadline is exact");
+        }
+    }
+
+    #[test]
+    fn is_shared_by_those_that_are_due_together() {
+        let epoch = Instant::now();
+        let moments: BTreeSet<_> = (0..1_000)
+            .map(|n| epoch + Duration::from_micros(n * 1_003))
+            .map(|now| shared(now + Duration::from_secs(30), now, epoch))
+            .collect();
+        assert_eq!(moments.len(), 32);
+    }
+
+    #[test]
+    fn a_deadline_before_the_epoch_is_kept() {
+        let now = Instant::now();
+        assert_eq!(shared(now, now + Duration::from_secs(1), now + Duration::from_secs(2)), now);
     }
 }
