@@ -113,15 +113,47 @@ impl Client {
 
     /// Sends one message and waits until it is back.
     pub fn echo(&mut self, message: &[u8]) -> Result<(), Fault> {
-        self.send(&request(BINARY, message))?;
-        self.expect(&reply(BINARY, message))
+        self.exchange(&request(BINARY, message), &reply(BINARY, message))
+    }
+
+    /// Sends `frames`, which need not be whole, in one write, and waits until `replies` are back.
+    pub fn exchange(&mut self, frames: &[u8], replies: &[u8]) -> Result<(), Fault> {
+        self.send(frames)?;
+        self.expect(replies)
+    }
+
+    /// Sends one message. What comes back is for [`listen`](Self::listen).
+    pub fn say(&mut self, message: &[u8]) -> Result<(), Fault> {
+        self.send(&request(BINARY, message))
+    }
+
+    /// Takes what has come: Pings are answered, messages are dropped. Returns how many Pings there were. Waits if there
+    /// is nothing. All must be shorter than 126 bytes.
+    pub fn listen(&mut self) -> Result<u32, Fault> {
+        self.receive()?;
+        let mut pings = 0;
+        while let [first, length @ 0..126, rest @ ..] = &*self.plain
+            && let Some(payload) = rest.get(..usize::from(*length))
+        {
+            let taken = 2 + payload.len();
+            let answer = match first & 0x0f {
+                PING => Some(request(PONG, payload)),
+                BINARY => None,
+                opcode => return Err(format!("a frame with opcode {opcode} came").into()),
+            };
+            self.plain.drain(..taken);
+            if let Some(pong) = answer {
+                self.send(&pong)?;
+                pings += 1;
+            }
+        }
+        Ok(pings)
     }
 
     /// Closes as RFC 6455 section 7 wants it, and waits until the other side has done so too.
     pub fn close(mut self) -> Result<(), Fault> {
         let code = 1000_u16.to_be_bytes();
-        self.send(&request(CLOSE, &code))?;
-        self.expect(&reply(CLOSE, &code))?;
+        self.exchange(&request(CLOSE, &code), &reply(CLOSE, &code))?;
         let mut alert = [0; 64];
         let length = tls::close(&mut self.tls, &mut alert)?;
         // The proxy may be gone already: it has its Close.
@@ -169,9 +201,18 @@ impl Client {
     }
 }
 
+/// Opcode of a fragment that goes on with a message.
+pub const CONTINUATION: u8 = 0;
+/// Opcode of a text frame.
+pub const TEXT: u8 = 1;
 /// Opcode of a binary frame.
 pub const BINARY: u8 = 2;
-const CLOSE: u8 = 8;
+/// Opcode of a Close frame.
+pub const CLOSE: u8 = 8;
+/// Opcode of a Ping.
+pub const PING: u8 = 9;
+/// Opcode of a Pong.
+pub const PONG: u8 = 10;
 
 /// A frame from the client: masked.
 pub fn request(opcode: u8, payload: &[u8]) -> Vec<u8> {
@@ -205,9 +246,13 @@ fn header(opcode: u8, length: usize, masked: u8) -> Vec<u8> {
     header
 }
 
-/// The number in the first eight payload bytes of a [`request`] or [`reply`], as it goes over the wire.
+/// The number in the first eight payload bytes of a [`request`] or [`reply`], as it goes over the wire: the lower half
+/// of it in hexadecimal digits, so that it may stand in a text.
 pub fn number(n: u64, masked: bool) -> [u8; 8] {
-    let mut bytes = n.to_be_bytes();
+    let mut bytes = std::array::from_fn(|at| {
+        let digit = (n >> (28 - 4 * at) & 0xf) as u8;
+        if digit < 10 { b'0' + digit } else { b'a' - 10 + digit }
+    });
     if masked {
         bytes.iter_mut().zip(MASK.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
     }

@@ -10,13 +10,16 @@
 pub mod client;
 pub mod cpu;
 pub mod echo;
+pub mod guard;
 pub mod idle;
 pub mod load;
+pub mod message;
 pub mod open;
 pub mod pump;
 pub mod relay;
 pub mod rig;
 pub mod spread;
+pub mod timers;
 pub mod tls;
 
 /// What went wrong, in words.

@@ -11,8 +11,9 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use rustls::client::UnbufferedClientConnection;
 
-use crate::client::{self, BINARY, Client, Handshake, Target};
+use crate::client::{self, CLOSE, Client, Handshake, Target};
 use crate::cpu::Cpu;
+use crate::message::Message;
 use crate::{Fault, tls};
 
 /// When nothing comes back for so long, it is lost.
@@ -28,6 +29,8 @@ pub struct Plan {
     pub connections: usize,
     /// Messages on the way per connection.
     pub depth: usize,
+    /// What they are.
+    pub message: Message,
     /// Payload bytes per message, at least 8.
     pub size: usize,
     /// Echoes before the measurement begins.
@@ -51,6 +54,29 @@ pub struct Measured {
     pub p99: Duration,
     /// 999 in 1000 took no longer.
     pub p999: Duration,
+}
+
+impl Measured {
+    /// CPU microseconds of the proxy per echo.
+    pub fn cost(&self) -> f64 {
+        self.per_echo(self.cpu.total())
+    }
+
+    /// Those of its own code.
+    pub fn user(&self) -> f64 {
+        self.per_echo(self.cpu.user)
+    }
+
+    /// Echoes per second.
+    pub fn rate(&self) -> f64 {
+        1e6 / self.per_echo(self.took)
+    }
+
+    /// The microseconds of `time` by the number of echoes.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
+    fn per_echo(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.echoes as f64
+    }
 }
 
 /// Runs `plan` against `target` and watches what the process `proxy` uses.
@@ -77,10 +103,10 @@ struct Load {
 impl Load {
     fn new(plan: Plan, clients: Vec<Client>) -> Result<Self, Fault> {
         let poll = Poll::new()?;
-        let message: Vec<u8> = (0..251).cycle().take(plan.size).collect();
+        let payload = plan.message.payload(plan.size);
         let mut flows = Vec::new();
         for client in clients {
-            let mut flow = Flow::new(client, &message)?;
+            let mut flow = Flow::new(client, plan.message, &payload)?;
             poll.registry().register(&mut flow.socket, Token(flows.len()), Interest::READABLE)?;
             flows.push(flow);
         }
@@ -251,11 +277,11 @@ struct Flow {
 }
 
 impl Flow {
-    fn new(client: Client, message: &[u8]) -> io::Result<Self> {
+    fn new(client: Client, message: Message, payload: &[u8]) -> io::Result<Self> {
         let Client { socket, tls, partial, .. } = client;
         socket.set_nonblocking(true)?;
-        let request = client::request(BINARY, message);
-        let number_at = request.len() - message.len();
+        let request = client::request(message.opcode(), payload);
+        let number_at = request.len() - payload.len();
         Ok(Self {
             socket: TcpStream::from_std(socket),
             tls,
@@ -264,7 +290,7 @@ impl Flow {
             request,
             next: 0,
             number_at,
-            expected: Expected::new(message),
+            expected: Expected::new(message, payload),
         })
     }
 
@@ -277,7 +303,7 @@ impl Flow {
     /// Ends the connection in order; nothing is on the way any more.
     fn close(mut self) -> Result<(), Fault> {
         let mut wire = [0; 128];
-        let close = client::request(8, &1000_u16.to_be_bytes());
+        let close = client::request(CLOSE, &1000_u16.to_be_bytes());
         let length = tls::seal(&mut self.tls, &close, &mut wire)?;
         let alert = tls::close(&mut self.tls, &mut wire[length..])?;
         self.socket.write_all(&wire[..length + alert])?;
@@ -297,9 +323,9 @@ struct Expected {
 }
 
 impl Expected {
-    fn new(message: &[u8]) -> Self {
-        let frame = client::reply(BINARY, message);
-        let number_at = frame.len() - message.len();
+    fn new(message: Message, payload: &[u8]) -> Self {
+        let frame = client::reply(message.opcode(), payload);
+        let number_at = frame.len() - payload.len();
         let mut expected = Self { frame, number_at, number: 0, come: 0, sent: VecDeque::new() };
         expected.expect(0);
         expected
@@ -339,12 +365,13 @@ mod tests {
 
     use super::Expected;
     use crate::client::{BINARY, number, reply};
+    use crate::message::Message;
 
     #[test]
     fn sees_what_is_lost_reordered_or_changed() {
         let frame = |n: u64| reply(BINARY, &[&number(n, false)[..], b"rest"].concat());
         let check = |frames: &[u8]| {
-            let mut expected = Expected::new(b"12345678rest");
+            let mut expected = Expected::new(Message::Binary, b"12345678rest");
             expected.sent.extend([Instant::now(); 2]);
             expected.check(frames, Instant::now(), &mut Vec::new())
         };

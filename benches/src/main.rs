@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ringside_bench::rig::Which;
-use ringside_bench::{Fault, echo, idle, open, pump, relay};
+use ringside_bench::{Fault, echo, guard, idle, open, pump, relay, timers};
 
 #[derive(Parser)]
 #[command(about = "What Ringside costs, next to a bare byte pump in the same run")]
@@ -43,6 +44,21 @@ enum Command {
         #[arg(long, default_value_t = 1000)]
         connections: usize,
     },
+    /// CPU of judging frames, as a share of an echo.
+    Guard {
+        /// Rounds; every proxy runs once in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+    },
+    /// CPU with many connections that say next to nothing.
+    Timers {
+        /// Connections to hold.
+        #[arg(long, default_value_t = 9000)]
+        connections: usize,
+        /// Seconds to hold them in each case.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// The echo app alone.
     Echo {
         /// Unix socket to listen on.
@@ -57,6 +73,8 @@ fn main() -> ExitCode {
         Command::Relay { rounds, only, case } => relay::bench(rounds, &only, case),
         Command::Idle { connections } => idle::bench(&connections),
         Command::Open { rounds, connections } => open::bench(rounds, connections),
+        Command::Guard { rounds } => guard::bench(rounds),
+        Command::Timers { connections, seconds } => timers::bench(connections, Duration::from_secs(seconds)),
         Command::Echo { socket } => echo::listen(&socket).and_then(echo::serve).map_err(Fault::from),
         Command::Pump(args) => pump::run(&args),
     };

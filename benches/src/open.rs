@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::Fault;
 use crate::client::{Client, Handshake};
 use crate::cpu::Cpu;
-use crate::rig::{Proxy, Rig, Which};
+use crate::rig::{DEFAULTS, Proxy, Rig, Which};
 use crate::spread::{Middle, NOISY};
 
 /// Connections being opened at a time.
@@ -29,7 +29,7 @@ const CASES: [(Handshake, &str); 3] = [
 /// When something cannot start or a connection fails.
 pub fn bench(rounds: usize, connections: usize) -> Result<(), Fault> {
     let rig = Rig::new()?;
-    let proxies = Which::ALL.into_iter().map(|which| rig.start(which)).collect::<Result<Vec<_>, _>>()?;
+    let proxies = Which::ALL.into_iter().map(|which| rig.start(which, DEFAULTS)).collect::<Result<Vec<_>, _>>()?;
     println!(
         "CPU microseconds of the proxy per connection; median of {rounds} rounds of {connections}, ratio to the pump"
     );

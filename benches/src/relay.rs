@@ -6,27 +6,45 @@ use std::time::Duration;
 
 use crate::Fault;
 use crate::load::{self, Measured, Plan};
-use crate::rig::{Proxy, Rig, Which};
+use crate::message::Message;
+use crate::rig::{DEFAULTS, Proxy, Rig, Which};
 use crate::spread::{Middle, NOISY};
 
-struct Case {
-    name: &'static str,
-    plan: Plan,
+/// A load.
+pub struct Case {
+    /// Its name in tables.
+    pub name: &'static str,
+    /// What it does.
+    pub plan: Plan,
 }
 
 /// Long enough that a clock tick of 10 ms is a percent of the proxy's time.
-const CASES: [Case; 3] = [
+pub const CASES: [Case; 3] = [
     Case {
         name: "64 B x 100 connections, depth 1",
-        plan: Plan { connections: 100, depth: 1, size: 64, warm_up: 20_000, echoes: 150_000 },
+        plan: Plan { connections: 100, depth: 1, message: Message::Binary, size: 64, warm_up: 20_000, echoes: 150_000 },
     },
     Case {
         name: "64 B x 100 connections, depth 16",
-        plan: Plan { connections: 100, depth: 16, size: 64, warm_up: 100_000, echoes: 1_500_000 },
+        plan: Plan {
+            connections: 100,
+            depth: 16,
+            message: Message::Binary,
+            size: 64,
+            warm_up: 100_000,
+            echoes: 1_500_000,
+        },
     },
     Case {
         name: "16 KiB x 100 connections, depth 1",
-        plan: Plan { connections: 100, depth: 1, size: 16 << 10, warm_up: 5_000, echoes: 60_000 },
+        plan: Plan {
+            connections: 100,
+            depth: 1,
+            message: Message::Binary,
+            size: 16 << 10,
+            warm_up: 5_000,
+            echoes: 60_000,
+        },
     },
 ];
 
@@ -37,7 +55,7 @@ const CASES: [Case; 3] = [
 pub fn bench(rounds: usize, only: &[Which], case: Option<usize>) -> Result<(), Fault> {
     let rig = Rig::new()?;
     let chosen = Which::ALL.into_iter().filter(|which| only.is_empty() || only.contains(which));
-    let proxies = chosen.map(|which| rig.start(which)).collect::<Result<Vec<_>, _>>()?;
+    let proxies = chosen.map(|which| rig.start(which, DEFAULTS)).collect::<Result<Vec<_>, _>>()?;
     println!("CPU is the proxy's own, user and system; ratio: median over {rounds} rounds of the ratio to the pump");
     println!("in the same round; spread: (largest - smallest) / median of those ratios.");
     let mut sound = true;
@@ -82,15 +100,17 @@ fn print(proxies: &[Proxy], runs: &Runs) -> bool {
         let middle =
             |value: fn(&Measured) -> f64| Middle::of(runs.iter().flatten().map(value)).map_or(0.0, |of| of.median);
         let ratio = yardstick.filter(|yardstick| yardstick.iter().all(Result::is_ok)).and_then(|yardstick| {
-            Middle::of(runs.iter().flatten().zip(yardstick.iter().flatten()).map(|(run, pump)| cost(run) / cost(pump)))
+            Middle::of(
+                runs.iter().flatten().zip(yardstick.iter().flatten()).map(|(run, pump)| run.cost() / pump.cost()),
+            )
         });
         println!(
             "{name:<18} {:>8.2} {:>6.2} {:>7} {:>7} {:>9.0} {:>9.0} {:>9.0} {:>9.0}{}",
-            middle(cost),
-            middle(|run| micros(run.cpu.user) / echoes(run)),
+            middle(Measured::cost),
+            middle(Measured::user),
             ratio.map_or("-".into(), |ratio| format!("{:.2}", ratio.median)),
             ratio.map_or("-".into(), |ratio| format!("{:.0}%", ratio.spread * 100.0)),
-            middle(|run| echoes(run) / run.took.as_secs_f64()),
+            middle(Measured::rate),
             middle(|run| micros(run.p50)),
             middle(|run| micros(run.p99)),
             middle(|run| micros(run.p999)),
@@ -102,16 +122,6 @@ fn print(proxies: &[Proxy], runs: &Runs) -> bool {
 
 fn noisy() -> String {
     format!("  noisy: spread over {:.0}%", NOISY * 100.0)
-}
-
-/// CPU microseconds per echo.
-fn cost(run: &Measured) -> f64 {
-    micros(run.cpu.total()) / echoes(run)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-fn echoes(run: &Measured) -> f64 {
-    run.echoes as f64
 }
 
 fn micros(time: Duration) -> f64 {

@@ -25,6 +25,28 @@ pub const LOAD_CORE: usize = 1;
 /// How long a process may take to start.
 const START: Duration = Duration::from_secs(10);
 
+/// Environment variables that change Ringside's configuration, one key each.
+pub type Settings = &'static [(&'static str, &'static str)];
+
+/// Every key at its default.
+pub const DEFAULTS: Settings = &[];
+
+/// No keepalive and no expiry: nothing that needs a timer while nobody says anything.
+pub const NO_TIMES: Settings = &[("RINGSIDE_KEEPALIVE_CLIENT", "off"), ("RINGSIDE_AUTH_JWT_ON_EXPIRY", "ignore")];
+
+/// Everything that a connection can be measured by, at once: keepalive to both sides, expiry, age, idleness, and rates by
+/// connection and by subject. None of it is hit.
+pub const ALL_LIMITS: Settings = &[
+    ("RINGSIDE_KEEPALIVE_CLIENT", "30s"),
+    ("RINGSIDE_KEEPALIVE_APP", "30s"),
+    ("RINGSIDE_TIMEOUTS_IDLE", "1h"),
+    ("RINGSIDE_TIMEOUTS_MAX_AGE", "12h"),
+    ("RINGSIDE_LIMITS_CONNECTION_MESSAGES", "1000000000"),
+    ("RINGSIDE_LIMITS_CONNECTION_BYTES", "1000GiB"),
+    ("RINGSIDE_LIMITS_SUBJECT_MESSAGES", "1000000000"),
+    ("RINGSIDE_LIMITS_SUBJECT_BYTES", "1000GiB"),
+];
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Which {
@@ -54,7 +76,7 @@ impl Which {
 pub struct Files {
     dir: TempDir,
     certificate: String,
-    token: String,
+    signer: EncodingKey,
 }
 
 impl Files {
@@ -67,7 +89,8 @@ impl Files {
         fs::write(dir.path().join("tls.key"), signing_key.serialize_pem())?;
         let signer = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
         fs::write(dir.path().join("issuer.pem"), signer.public_key_pem())?;
-        Ok(Self { dir, certificate, token: token(&signer)? })
+        let signer = EncodingKey::from_rsa_pem(signer.serialize_pem().as_bytes())?;
+        Ok(Self { dir, certificate, signer })
     }
 
     /// The app's socket, or another file in the directory.
@@ -77,14 +100,15 @@ impl Files {
 
     /// Writes a configuration of Ringside, and says where: one worker, TLS, RS256; everything else at its default.
     pub fn configuration(&self, address: SocketAddr, engine: &str) -> Result<PathBuf, Fault> {
-        let file = self.path(&format!("{engine}.toml"));
+        let file = self.path(&format!("{engine}-{}.toml", address.port()));
         fs::write(&file, configuration(address, engine)?)?;
         Ok(file)
     }
 
-    /// What clients need to connect to `address`.
-    pub fn target(&self, address: SocketAddr) -> Target {
-        Target { address, certificate: self.certificate.clone(), token: self.token.clone() }
+    /// What a client of `subject` needs to connect to `address`.
+    pub fn target(&self, address: SocketAddr, subject: &str) -> Result<Target, Fault> {
+        let token = token(&self.signer, subject)?;
+        Ok(Target { address, certificate: self.certificate.clone(), token })
     }
 }
 
@@ -108,8 +132,8 @@ impl Rig {
         Ok(Self { files, ringside, _echo: echo })
     }
 
-    /// Starts a proxy on its own core.
-    pub fn start(&self, which: Which) -> Result<Proxy, Fault> {
+    /// Starts a proxy on its own core. The pump has no settings.
+    pub fn start(&self, which: Which, settings: Settings) -> Result<Proxy, Fault> {
         let address = free_address()?;
         let path = |name: &str| self.files.path(name);
         let mut command = Command::new("taskset");
@@ -127,16 +151,22 @@ impl Rig {
             }
             Which::IoUring | Which::Epoll => {
                 let engine = if which == Which::IoUring { "io_uring" } else { "epoll" };
-                command.arg(&self.ringside).args(["run", "--config"]).arg(self.files.configuration(address, engine)?)
+                let file = self.files.configuration(address, engine)?;
+                command.arg(&self.ringside).args(["run", "--config"]).arg(file).envs(settings.iter().copied())
             }
         };
-        let log = path(&format!("{}.log", which.name()));
+        let log = path(&format!("{}.log", address.port()));
         let mut process = Process::start(&mut command, &log)?;
         let started = wait(|| process.has_ended() || TcpStream::connect(address).is_ok(), which.name());
         if started.is_err() || process.has_ended() {
             return Err(format!("{} did not start:\n{}", which.name(), fs::read_to_string(log)?).into());
         }
-        Ok(Proxy { which, target: self.files.target(address), process })
+        Ok(Proxy { which, target: self.files.target(address, "load")?, process })
+    }
+
+    /// The same proxy for a client of its own subject.
+    pub fn target(&self, proxy: &Proxy, subject: &str) -> Result<Target, Fault> {
+        self.files.target(proxy.target.address, subject)
     }
 }
 
@@ -206,13 +236,12 @@ fn configuration(address: SocketAddr, engine: &str) -> Result<String, Fault> {
     Ok(text)
 }
 
-fn token(signer: &KeyPair) -> Result<String, Fault> {
+fn token(signer: &EncodingKey, subject: &str) -> Result<String, Fault> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
     let claims = json!({
-        "iss": "https://issuer.example", "aud": "bench", "sub": "load", "iat": now, "exp": now + 24 * 60 * 60,
+        "iss": "https://issuer.example", "aud": "bench", "sub": subject, "iat": now, "exp": now + 24 * 60 * 60,
     });
-    let key = EncodingKey::from_rsa_pem(signer.serialize_pem().as_bytes())?;
-    Ok(jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, &key)?)
+    Ok(jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, signer)?)
 }
 
 fn free_address() -> Result<SocketAddr, Fault> {

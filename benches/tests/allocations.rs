@@ -5,7 +5,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -16,9 +15,10 @@ use ringside::config::Config;
 use ringside::tls;
 use ringside::tls::acceptor::Acceptor;
 use ringside::tls::records::{Records, SEALED};
-use ringside_bench::client::{Client, Handshake, Target};
+use ringside_bench::client::{self, CONTINUATION, Client, Handshake, PING, PONG, TEXT, Target};
 use ringside_bench::load::{self, Plan};
-use ringside_bench::rig::Files;
+use ringside_bench::message::Message;
+use ringside_bench::rig::{ALL_LIMITS, Files};
 use ringside_bench::{Fault, echo};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
@@ -96,9 +96,9 @@ fn relaying_allocates_nothing_of_its_own_and_idling_keeps_little() {
     for engine in ["io_uring", "epoll"] {
         let file = files.configuration(([127, 0, 0, 1], 0).into(), engine).unwrap();
         let config =
-            Config::load(&file, None::<(OsString, OsString)>).unwrap_or_else(|_| panic!("a sound configuration"));
+            Config::load(&file, ALL_LIMITS.iter().copied()).unwrap_or_else(|_| panic!("a sound configuration"));
         let server = Server::start(config.config, ringside::control::export::Taps::default()).unwrap();
-        let target = files.target(server.address());
+        let target = files.target(server.address(), "load").unwrap();
         let all = exempt({
             let target = target.clone();
             move || relayed(&target)
@@ -107,6 +107,15 @@ fn relaying_allocates_nothing_of_its_own_and_idling_keeps_little() {
         let ours = all - theirs;
         println!("{engine}: {all:.3} allocations per echo, {ours:.3} without those of rustls");
         assert!(ours < 0.01, "{engine}: {ours} allocations per echo");
+
+        let all = exempt({
+            let target = target.clone();
+            move || in_pieces(&target)
+        })
+        .unwrap();
+        let ours = all - 2.0 * theirs;
+        println!("{engine}: {all:.3} allocations per text message in pieces and two reads, {ours:.3} without rustls'");
+        assert!(ours < 0.01, "{engine}: {ours} allocations per text message in pieces");
 
         let each = exempt(move || idle(&target)).unwrap();
         println!("{engine}: {each} heap bytes per idle TLS connection");
@@ -127,7 +136,7 @@ fn exempt<T: Send + 'static>(work: impl FnOnce() -> Result<T, Fault> + Send + 's
 /// Allocations per echo in steady state: those of a long run without those of a short one, by the additional echoes.
 fn relayed(target: &Target) -> Result<f64, Fault> {
     let run = |echoes| -> Result<u64, Fault> {
-        let plan = Plan { connections: 8, depth: 1, size: 64, warm_up: 1_000, echoes };
+        let plan = Plan { connections: 8, depth: 1, message: Message::Wide, size: 64, warm_up: 1_000, echoes };
         let before = ALLOCATIONS.load(Relaxed);
         load::run(plan, target, std::process::id())?;
         rest();
@@ -137,6 +146,42 @@ fn relayed(target: &Target) -> Result<f64, Fault> {
     let short = run(1_000)?;
     let long = run(1_000 + ECHOES)?;
     Ok(per_echo(long.saturating_sub(short)))
+}
+
+/// Allocations per text message of three fragments, a Ping between them. A character is cut by the end of a fragment, and
+/// a header by the end of a read: the Pong that comes back proves that what was sent with the Ping has been read.
+fn in_pieces(target: &Target) -> Result<f64, Fault> {
+    let fragment = |mut frame: Vec<u8>| {
+        frame[0] &= 0x7f;
+        frame
+    };
+    let words = "о чём говорят 聊天".as_bytes();
+    let (first, rest) = words.split_at(words.len() - 1);
+    let frames = [
+        fragment(client::request(TEXT, first)),
+        client::request(PING, b"anybody there"),
+        fragment(client::request(CONTINUATION, rest)),
+        client::request(CONTINUATION, words),
+    ]
+    .concat();
+    let replies = [
+        [fragment(client::reply(TEXT, first)), client::reply(PONG, b"anybody there")].concat(),
+        [fragment(client::reply(CONTINUATION, rest)), client::reply(CONTINUATION, words)].concat(),
+    ];
+    let cut = client::request(TEXT, first).len() + client::request(PING, b"anybody there").len() + 3;
+    let mut client = Client::open(target, &target.tls(Handshake::Classic)?)?;
+    let mut run = |messages: u64| -> Result<u64, Fault> {
+        let before = ALLOCATIONS.load(Relaxed);
+        for _ in 0..messages {
+            client.exchange(&frames[..cut], &replies[0])?;
+            client.exchange(&frames[cut..], &replies[1])?;
+        }
+        Ok(ALLOCATIONS.load(Relaxed) - before)
+    };
+    run(100)?;
+    let counted = run(ECHOES)?;
+    client.close()?;
+    Ok(per_echo(counted))
 }
 
 /// Heap bytes that one idle connection keeps.
@@ -166,7 +211,7 @@ fn rest() {
 fn rustls_per_echo(files: &Files) -> Result<f64, Fault> {
     let tls = tls::Config { certificate: files.path("tls.crt"), key: files.path("tls.key"), client_ca: None };
     let mut server = Acceptor::load(&tls)?.accept()?;
-    let config = files.target(([127, 0, 0, 1], 0).into()).tls(Handshake::Classic)?;
+    let config = files.target(([127, 0, 0, 1], 0).into(), "load")?.tls(Handshake::Classic)?;
     EXEMPT.set(true);
     let mut client = UnbufferedClientConnection::new(Arc::clone(&config), ServerName::try_from("localhost")?)?;
     let (mut to_client, mut to_server, mut sealed) = (Vec::new(), Vec::new(), vec![0; 4096]);
