@@ -50,7 +50,8 @@ impl Signals {
     }
 
     /// Triggers `drain` at the first signal and completes at the second: then the caller exits at once, with
-    /// [`Which::exit_code`]. A first signal that finds `drain` begun changes nothing. A drain that ends by itself is to be awaited beside this.
+    /// [`Which::exit_code`]. A first signal that finds `drain` begun changes nothing. A drain that ends by itself is to be
+    /// awaited beside this.
     pub async fn drain(mut self, drain: &Drain) -> Which {
         let first = self.next().await;
         info!(target: "ringside::control", signal = first.name(), "told to stop; a second signal ends at once");

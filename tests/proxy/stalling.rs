@@ -1,6 +1,7 @@
 //! A side that does not read stops the other side, and nothing else; nothing is lost, and memory is bounded.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -157,18 +158,9 @@ fn five_hundred_stalled_clients_cost_a_lease_each(engine: Engine) {
     let app = App::unix();
     let setup = Setup::new(engine).workers(1).table("timeouts", &format!("write_stall = \"{WRITE_STALL:?}\""));
     let mut binary = Binary::start(&setup, app.address());
-    let (security, address) = (Security::usual(), binary.address);
     many::run(async {
         let crowd = push_when_told(&app);
-        let mut stalled = Vec::new();
-        for _ in 0..STALLED_CROWD {
-            stalled.push(Peer::join_small(address, &security, "/pushed").await.0);
-        }
-        let mut talking = Vec::new();
-        for _ in 0..TALKING {
-            talking.push(Peer::join(address, &security, "/echoed", &[]).await.0);
-        }
-        echo_once(&mut talking).await;
+        let (_stalled, mut talking) = join(binary.address, STALLED_CROWD).await;
         let before = binary.anonymous_memory();
         crowd.push.notify_waiters();
         let pushed = Instant::now();
@@ -203,18 +195,9 @@ fn who_does_not_read_does_not_stop_the_others(engine: Engine) {
     let app = App::unix();
     let setup = Setup::new(engine).buffers("1MiB").table("timeouts", "write_stall = \"1h\"");
     let mut binary = Binary::start(&setup, app.address());
-    let (security, address) = (Security::usual(), binary.address);
     many::run(async {
         let crowd = push_when_told(&app);
-        let mut stalled = Vec::new();
-        for _ in 0..CROWD {
-            stalled.push(Peer::join_small(address, &security, "/pushed").await.0);
-        }
-        let mut talking = Vec::new();
-        for _ in 0..TALKING {
-            talking.push(Peer::join(address, &security, "/echoed", &[]).await.0);
-        }
-        echo_once(&mut talking).await;
+        let (_stalled, mut talking) = join(binary.address, CROWD).await;
         crowd.push.notify_waiters();
         let pushed = Instant::now();
         while crowd.told.available_permits() < CROWD - BUFFERS {
@@ -261,6 +244,20 @@ fn push_when_told(app: &App) -> Pushed {
         }
     });
     pushed
+}
+
+/// So many clients that are going to be pushed to and do not read, and [`TALKING`] that have talked once.
+async fn join(address: SocketAddr, stalled: usize) -> (Vec<Peer>, Vec<Peer>) {
+    let security = Security::usual();
+    let (mut silent, mut talking) = (Vec::new(), Vec::new());
+    for _ in 0..stalled {
+        silent.push(Peer::join_small(address, &security, "/pushed").await.0);
+    }
+    for _ in 0..TALKING {
+        talking.push(Peer::join(address, &security, "/echoed", &[]).await.0);
+    }
+    echo_once(&mut talking).await;
+    (silent, talking)
 }
 
 /// Each client gets back what it sends.
