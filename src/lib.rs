@@ -37,7 +37,7 @@
 //! | 3 | [`session`]: relaying, sans IO; [`upstream`]: the way to the app |
 //! | 2 | [`policy`]: who may come in; [`tls`]: records in buffers |
 //! | 1 | [`http1`], [`ws`], [`jwt`]: wire formats; [`telemetry`]: what is counted and recorded; [`ring`]: sockets and buffers on two engines; [`lifecycle`]: readiness and drain; [`rate`]: how much may come in a time |
-//! | 0 | [`window`], [`rule`], [`peer`], [`time`], [`bytesize`] |
+//! | 0 | [`window`], [`rule`], [`opcode`], [`peer`], [`time`], [`bytesize`] |
 //!
 //! # Invariants
 //!
@@ -87,6 +87,7 @@ pub mod telemetry;
 pub mod ws;
 // Rank 0.
 pub mod bytesize;
+pub mod opcode;
 pub mod peer;
 pub mod rule;
 pub mod time;

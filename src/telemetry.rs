@@ -2,6 +2,7 @@
 
 pub mod counters;
 pub mod end;
+pub mod moment;
 pub mod names;
 pub mod reason;
 pub mod record;

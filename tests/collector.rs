@@ -12,6 +12,7 @@ use ringside::control::export::{Config, Export, ExportError, Protocol, Taps};
 use ringside::peer::Peer;
 use ringside::rule::Rule;
 use ringside::telemetry::end::{By, End, Why};
+use ringside::telemetry::moment::Moments;
 use ringside::telemetry::reason::Reason;
 use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome, RoundTrip};
 use ringside::telemetry::report::{self, Reporter};
@@ -52,6 +53,7 @@ fn handshake(span: Span, outcome: Outcome) -> Event {
         id: ConnectionId(1),
         client: client(),
         span,
+        connection: None,
         started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         took: Duration::from_millis(3),
         tls_took: None,
@@ -78,6 +80,7 @@ fn connection(handshake: Span, span: Span) -> Event {
         from_app: Counts { frames: 9, messages: 8, bytes: 1400, compressed: 0 },
         client_round_trip: Some(RoundTrip { last: Duration::from_millis(40), least: Duration::from_millis(25) }),
         app_round_trip: None,
+        moments: Moments::default(),
         end: End {
             by: By::App,
             why: Why::Violation(Rule::AppMasked),

@@ -17,7 +17,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (3, &["session", "upstream"]),
     (2, &["policy", "tls"]),
     (1, &["http1", "ws", "jwt", "telemetry", "ring", "lifecycle", "rate"]),
-    (0, &["time", "peer", "bytesize", "window", "rule"]),
+    (0, &["time", "peer", "bytesize", "window", "rule", "opcode"]),
 ];
 
 /// Modules without async, runtime and clock, outside their tests.

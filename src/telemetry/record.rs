@@ -3,9 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use super::end::End;
+use super::moment::{Moment, Moments};
 use super::reason::Reason;
-use super::trace::Span;
-use crate::peer::Peer;
+use super::trace::{Span, SpanId};
+use crate::opcode::Opcode;
+use crate::peer::{Peer, Side};
 
 /// Number of a connection, unique within this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,8 @@ pub struct Handshake {
     pub client: Peer,
     /// Its span. `parent` is what the client's `traceparent` named.
     pub span: Span,
+    /// The span of the connection that came of it; `None` when it was refused.
+    pub connection: Option<SpanId>,
     /// When the connection was accepted.
     pub started: SystemTime,
     /// From accept to the last byte of our answer.
@@ -47,6 +51,7 @@ impl Handshake {
             id,
             client,
             span,
+            connection: None,
             started,
             took: Duration::ZERO,
             tls_took: None,
@@ -136,8 +141,62 @@ pub struct Connection {
     pub client_round_trip: Option<RoundTrip>,
     /// Of our Pings to the app; `None` when none was answered.
     pub app_round_trip: Option<RoundTrip>,
+    /// What happened meanwhile.
+    pub moments: Moments,
     /// How it ended.
     pub end: End,
+}
+
+/// What a connection has come to while it is relayed: told now and then, so that it can be seen before it ends.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    /// Which connection.
+    pub id: ConnectionId,
+    /// Who connected.
+    pub client: Peer,
+    /// The checkpoint's own span; its parent is the connection's.
+    pub span: Span,
+    /// Which checkpoint of this connection, from 1.
+    pub number: u32,
+    /// When the 101 went out.
+    pub opened: SystemTime,
+    /// From then to the checkpoint before, or zero.
+    pub since: Duration,
+    /// From the 101 to now.
+    pub age: Duration,
+    /// What the client has sent, up to the checkpoint before and up to now.
+    pub from_client: [Counts; 2],
+    /// What the app has sent, likewise.
+    pub from_app: [Counts; 2],
+    /// Of our Pings to the client.
+    pub client_round_trip: Option<RoundTrip>,
+    /// Of our Pings to the app.
+    pub app_round_trip: Option<RoundTrip>,
+    /// What happened since the checkpoint before.
+    pub moments: Vec<Moment>,
+}
+
+/// One data message that passed, of those that are chosen to be told of one by one. Nothing of what it said.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// The connection it passed on.
+    pub id: ConnectionId,
+    /// Its span; its parent is the connection's.
+    pub span: Span,
+    /// Who sent it.
+    pub from: Side,
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
+    pub opcode: Opcode,
+    /// Bytes of payload, as on the wire.
+    pub size: u64,
+    /// Frames it came in.
+    pub frames: u32,
+    /// Whether permessage-deflate compressed it.
+    pub compressed: bool,
+    /// When its first frame was judged.
+    pub started: SystemTime,
+    /// From then until its last byte was handed to the receiver's socket.
+    pub took: Duration,
 }
 
 /// What workers hand to the exporter, in the order it happened on that worker.
@@ -145,6 +204,10 @@ pub struct Connection {
 pub enum Event {
     /// A handshake is over.
     Handshake(Box<Handshake>),
+    /// A connection goes on.
+    Checkpoint(Box<Checkpoint>),
+    /// A message that was chosen has passed.
+    Message(Box<Message>),
     /// A connection is over.
     Connection(Box<Connection>),
 }

@@ -14,6 +14,7 @@ use crate::rate::subjects::Subjects;
 use crate::relay;
 use crate::ring::runtime;
 use crate::session::{self, Session, Start};
+use crate::telemetry::moment::Moments;
 use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
 
@@ -105,6 +106,7 @@ impl Relayed {
             from_app: Counts::default(),
             client_round_trip: None,
             app_round_trip: None,
+            moments: Moments::default(),
             end: relay::LOST,
         };
         Self { local: Rc::clone(local), place, began: Instant::now(), record: Some(Box::new(record)) }

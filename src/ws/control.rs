@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use super::header::{Header, Opcode};
+use super::header::Header;
 use super::mask;
+use crate::opcode::Opcode;
 
 /// A whole control frame as it goes on the wire.
 #[derive(Clone, Copy, PartialEq, Eq)]

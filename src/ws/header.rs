@@ -10,59 +10,8 @@
 //!  +-+-+-+-+-------+-+-------------+------------------+------------+
 //! ```
 
+use crate::opcode::Opcode;
 use crate::rule::Rule;
-
-/// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Opcode {
-    /// The next fragment of a message.
-    Continuation,
-    /// The first fragment of a text message.
-    Text,
-    /// The first fragment of a binary message.
-    Binary,
-    /// The last frame of its sender.
-    Close,
-    /// Asks for a Pong.
-    Ping,
-    /// Answers a Ping, or nothing.
-    Pong,
-}
-
-impl Opcode {
-    /// The opcode of these four bits.
-    ///
-    /// "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
-    /// (section 5.2)
-    const fn from_bits(bits: u8) -> Result<Self, Rule> {
-        Ok(match bits {
-            0x0 => Self::Continuation,
-            0x1 => Self::Text,
-            0x2 => Self::Binary,
-            0x8 => Self::Close,
-            0x9 => Self::Ping,
-            0xA => Self::Pong,
-            _ => return Err(Rule::ReservedOpcode),
-        })
-    }
-
-    /// Its four bits.
-    pub const fn bits(self) -> u8 {
-        match self {
-            Self::Continuation => 0x0,
-            Self::Text => 0x1,
-            Self::Binary => 0x2,
-            Self::Close => 0x8,
-            Self::Ping => 0x9,
-            Self::Pong => 0xA,
-        }
-    }
-
-    /// "Control frames are identified by opcodes where the most significant bit of the opcode is 1." (section 5.5)
-    pub const fn is_control(self) -> bool {
-        matches!(self, Self::Close | Self::Ping | Self::Pong)
-    }
-}
 
 /// A complete frame header that is well-formed by itself. Whether it may stand where it stands, and whether its
 /// sender must mask, is for [`Sequence`](super::sequence::Sequence) to say.
@@ -97,7 +46,8 @@ impl Header {
     pub fn parse(bytes: &[u8]) -> Result<Option<Self>, Rule> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         let fin = first & 0x80 != 0;
-        let opcode = Opcode::from_bits(first & 0x0F)?;
+        // "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_." (5.2)
+        let opcode = Opcode::from_bits(first & 0x0F).ok_or(Rule::ReservedOpcode)?;
         // "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented." (5.5)
         if opcode.is_control() && !fin {
             return Err(Rule::ControlFragmented);

@@ -1,6 +1,7 @@
 //! The order of frames in one direction (RFC 6455 sections 5.1, 5.2 and 5.4) and the bounds of a message.
 
-use super::header::{Header, Opcode};
+use super::header::Header;
+use crate::opcode::Opcode;
 use crate::peer::Side;
 use crate::rule::Rule;
 

@@ -6,9 +6,10 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 use super::close::{CloseFrame, NO_STATUS, may_be_sent};
 use super::control::ControlFrame;
-use super::header::{Header, Opcode};
+use super::header::Header;
 use super::mask;
 use super::sequence::{Sequence, Terms};
+use crate::opcode::Opcode;
 use crate::peer::Side;
 use crate::rule::Rule;
 

@@ -194,7 +194,7 @@ impl Proxy {
     pub(crate) fn handshake(&self) -> Handshake {
         self.events.next(|event| match event {
             Event::Handshake(handshake) => Some(Handshake::clone(handshake)),
-            Event::Connection(_) => None,
+            _ => None,
         })
     }
 
@@ -209,7 +209,7 @@ impl Proxy {
     pub(crate) fn connection(&self) -> Connection {
         self.events.next(|event| match event {
             Event::Connection(connection) => Some(Connection::clone(connection)),
-            Event::Handshake(_) => None,
+            _ => None,
         })
     }
 

@@ -39,8 +39,9 @@ fn port() -> u16 {
 }
 
 fn print(event: &Event) {
+    let Some(line) = show::event(event) else { return };
     // A reader that went away has seen what it wanted; the demo goes on until it is ended.
-    let _ = writeln!(io::stdout(), "  {}", show::event(event));
+    let _ = writeln!(io::stdout(), "  {line}");
 }
 
 fn greet(stage: &Stage, port: u16, out: &mut impl Write) -> io::Result<()> {

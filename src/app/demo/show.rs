@@ -5,11 +5,12 @@ use std::time::Duration;
 use crate::config::Problems;
 use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 
-/// What became of a handshake or a connection, in one line.
-pub(super) fn event(event: &Event) -> String {
+/// What became of a handshake or a connection, in one line. Nothing else is for people yet.
+pub(super) fn event(event: &Event) -> Option<String> {
     match event {
-        Event::Handshake(handshake) => self::handshake(handshake),
-        Event::Connection(connection) => self::connection(connection),
+        Event::Handshake(handshake) => Some(self::handshake(handshake)),
+        Event::Connection(connection) => Some(self::connection(connection)),
+        Event::Checkpoint(_) | Event::Message(_) => None,
     }
 }
 

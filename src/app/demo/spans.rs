@@ -130,6 +130,7 @@ mod tests {
     use crate::control::export::Export;
     use crate::peer::Peer;
     use crate::telemetry::end::{By, End, Why};
+    use crate::telemetry::moment::Moments;
     use crate::telemetry::reason::Reason;
     use crate::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome};
     use crate::telemetry::report;
@@ -158,6 +159,7 @@ mod tests {
             from_app: Counts::default(),
             client_round_trip: None,
             app_round_trip: None,
+            moments: Moments::default(),
             end: End { by: By::App, why: Why::Closed, code_sent: Some(1000), code_received: Some(1000) },
         }
     }

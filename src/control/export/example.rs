@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::peer::Peer;
 use crate::telemetry::end::{By, End, Why};
+use crate::telemetry::moment::Moments;
 use crate::telemetry::record::{Connection, ConnectionId, Counts, Handshake, Outcome, RoundTrip, TlsFacts};
 use crate::telemetry::trace::{Ids, Remote, Sampler, Span};
 
@@ -25,6 +26,7 @@ pub(super) fn handshake(outcome: Outcome) -> Handshake {
         id: ConnectionId(7),
         client: client(),
         span: handshake_span(&mut Ids::from_seed(1)),
+        connection: None,
         started: started(),
         took: Duration::from_micros(2500),
         tls_took: Some(Duration::from_micros(1500)),
@@ -58,6 +60,7 @@ pub(super) fn connection(by: By, why: Why) -> Connection {
         from_app: Counts { frames: 9, messages: 9, bytes: u64::MAX, compressed: 0 },
         client_round_trip: None,
         app_round_trip: None,
+        moments: Moments::default(),
         end: End { by, why, code_sent: Some(1002), code_received: None },
     }
 }

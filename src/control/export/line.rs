@@ -9,11 +9,12 @@ use tracing::info;
 
 use crate::telemetry::record::{Connection, Event, Handshake, Outcome, RoundTrip};
 
-/// Writes the event's line.
+/// Writes the event's line. What is told while a connection goes on is for spans alone.
 pub(super) fn write(event: &Event) {
     match event {
         Event::Handshake(handshake) => write_handshake(handshake),
         Event::Connection(connection) => write_connection(connection),
+        Event::Checkpoint(_) | Event::Message(_) => {}
     }
 }
 

@@ -38,7 +38,9 @@ use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanLinks};
 use crate::peer::Peer;
 use crate::telemetry::end::{By, End};
 use crate::telemetry::reason::Reason;
-use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome, RoundTrip, TlsFacts};
+use crate::telemetry::record::{
+    Checkpoint, Connection, Counts, Event, Handshake, Message, Outcome, RoundTrip, TlsFacts,
+};
 use crate::telemetry::trace::Span;
 
 static SCOPE: LazyLock<InstrumentationScope> =
@@ -60,10 +62,18 @@ const FROM_APP: [&str; 4] = [
     "websocket.from_app.messages_compressed",
 ];
 
+/// What a [`RoundTrip`] of a client is called.
+const CLIENT_ROUND_TRIP: [&str; 2] = ["websocket.client.round_trip", "websocket.client.round_trip_least"];
+
+/// What a [`RoundTrip`] of an app is called.
+const APP_ROUND_TRIP: [&str; 2] = ["websocket.app.round_trip", "websocket.app.round_trip_least"];
+
 /// Whether the event's span is exported.
 pub(super) fn sampled(event: &Event) -> bool {
     match event {
         Event::Handshake(handshake) => handshake.span.sampled,
+        Event::Checkpoint(checkpoint) => checkpoint.span.sampled,
+        Event::Message(message) => message.span.sampled,
         Event::Connection(connection) => connection.span.sampled,
     }
 }
@@ -72,13 +82,16 @@ pub(super) fn sampled(event: &Event) -> bool {
 pub(super) fn from_event(event: &Event) -> SpanData {
     match event {
         Event::Handshake(handshake) => from_handshake(handshake),
+        Event::Checkpoint(checkpoint) => from_checkpoint(checkpoint),
+        Event::Message(message) => from_message(message),
         Event::Connection(connection) => from_connection(connection),
     }
 }
 
 fn from_handshake(handshake: &Handshake) -> SpanData {
-    let Handshake { id, client, span, started, took, tls_took, app_took, tls, subject, protocol, outcome, detail } =
-        handshake;
+    let Handshake {
+        id, client, span, started, took, tls_took, app_took, tls, subject, protocol, outcome, detail, ..
+    } = handshake;
     let mut attributes = Attributes::default();
     attributes.put("ringside.connection.id", count(id.0));
     attributes.peer(*client);
@@ -114,6 +127,7 @@ fn from_connection(connection: &Connection) -> SpanData {
         client_round_trip,
         app_round_trip,
         end,
+        ..
     } = connection;
     let mut attributes = Attributes::default();
     attributes.put("ringside.connection.id", count(id.0));
@@ -122,12 +136,39 @@ fn from_connection(connection: &Connection) -> SpanData {
     attributes.put_some("websocket.subprotocol", protocol.clone());
     attributes.counts(FROM_CLIENT, *from_client);
     attributes.counts(FROM_APP, *from_app);
-    attributes.round_trip(["websocket.client.round_trip", "websocket.client.round_trip_least"], *client_round_trip);
-    attributes.round_trip(["websocket.app.round_trip", "websocket.app.round_trip_least"], *app_round_trip);
+    attributes.round_trip(CLIENT_ROUND_TRIP, *client_round_trip);
+    attributes.round_trip(APP_ROUND_TRIP, *app_round_trip);
     let status = attributes.end(end);
     let mut links = SpanLinks::default();
     links.links.push(Link::with_context(context(handshake)));
     SpanData { status, links, ..data("websocket", SpanKind::Internal, span, *started, *took, attributes) }
+}
+
+fn from_checkpoint(checkpoint: &Checkpoint) -> SpanData {
+    let Checkpoint { id, client, span, opened, since, age, from_client, from_app, .. } = checkpoint;
+    let mut attributes = Attributes::default();
+    attributes.put("ringside.connection.id", count(id.0));
+    attributes.put("websocket.checkpoint", i64::from(checkpoint.number));
+    attributes.peer(*client);
+    attributes.counts(FROM_CLIENT, from_client[1]);
+    attributes.counts(FROM_APP, from_app[1]);
+    attributes.round_trip(CLIENT_ROUND_TRIP, checkpoint.client_round_trip);
+    attributes.round_trip(APP_ROUND_TRIP, checkpoint.app_round_trip);
+    let began = opened.checked_add(*since).unwrap_or(*opened);
+    let took = age.saturating_sub(*since);
+    data("websocket checkpoint", SpanKind::Internal, span, began, took, attributes)
+}
+
+fn from_message(message: &Message) -> SpanData {
+    let Message { id, span, from, opcode, size, frames, compressed, started, took } = message;
+    let mut attributes = Attributes::default();
+    attributes.put("ringside.connection.id", count(id.0));
+    attributes.put("websocket.message.from", from.as_str());
+    attributes.put("websocket.message.opcode", opcode.as_str());
+    attributes.put("websocket.message.size", count(*size));
+    attributes.put("websocket.message.frames", i64::from(*frames));
+    attributes.put("websocket.message.compressed", *compressed);
+    data("websocket message", SpanKind::Internal, span, *started, *took, attributes)
 }
 
 fn data(

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::splits::stream;
 use super::{APP, CLIENT, CONFIG, ENTROPY, Pair, frame};
+use crate::opcode::Opcode;
 use crate::peer::Side;
 use crate::rate::meter::Meter;
 use crate::rate::subjects::Subjects;
@@ -16,7 +17,7 @@ use crate::rate::{Action, Limit, Limits, Rate};
 use crate::session::{Config, Ending, Keepalive, Parting};
 use crate::telemetry::end::End;
 use crate::ws::control::ControlFrame;
-use crate::ws::header::{Header, Opcode};
+use crate::ws::header::Header;
 use crate::ws::mask;
 
 /// The marked part of our Pings' payload; the number follows.

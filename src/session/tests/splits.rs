@@ -9,12 +9,13 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::{APP, CLIENT, CONFIG, ENTROPY, Pair, close, frame, text};
+use crate::opcode::Opcode;
 use crate::peer::Side;
 use crate::rule::Rule;
 use crate::session::{Config, Ending, Keepalive, Violation};
 use crate::telemetry::end::End;
 use crate::telemetry::record::Counts;
-use crate::ws::header::{Header, Opcode};
+use crate::ws::header::Header;
 use crate::ws::mask;
 
 const SECOND: Duration = Duration::from_secs(1);
