@@ -8,6 +8,7 @@ mod open_files;
 pub mod run;
 pub mod serve;
 pub mod token;
+mod usage;
 
 use std::process::ExitCode;
 

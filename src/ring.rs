@@ -23,3 +23,4 @@ pub mod runtime;
 pub mod select;
 mod shelf;
 pub mod stream;
+pub mod usage;

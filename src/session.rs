@@ -40,6 +40,7 @@ use std::time::Instant;
 use crate::peer::Side;
 use crate::rate::meter::Meter;
 use crate::rule::Rule;
+use crate::telemetry::counters::Traffic;
 use crate::telemetry::end::{By, End, Why};
 use crate::telemetry::record::{Counts, RoundTrip};
 use crate::window::Window;
@@ -103,14 +104,21 @@ impl Session {
     /// Judges the bytes in `window`, all of which `from` has sent. Afterwards the window holds what may go to the
     /// other side now: frames before an offending one included, that one and what follows excluded.
     ///
-    /// Costs a few instructions per frame, and per byte of text that is checked.
+    /// What passes is counted in `traffic`, which is what `from` sent on all connections of this thread. Costs a few
+    /// instructions per frame, and per byte of text that is checked.
     ///
     /// # Errors
     /// When `from` breaks a rule; reported once. The session is then closing by itself: go on as ever.
     ///
     /// # Panics
     /// When the window has less [`room`](Window::room) than is held: at most [`HEADROOM`].
-    pub fn handle_bytes(&mut self, from: Side, window: &mut Window<'_>, now: Instant) -> Result<(), Violation> {
+    pub fn handle_bytes(
+        &mut self,
+        from: Side,
+        window: &mut Window<'_>,
+        traffic: &Traffic,
+        now: Instant,
+    ) -> Result<(), Violation> {
         if self.is_over() {
             window.truncate(0);
             return Ok(());
@@ -121,7 +129,7 @@ impl Session {
             Side::App => (&mut self.from_app, None),
         };
         let liveness = self.watch.liveness_mut(from);
-        match flow.pass(window, &mut Judge { config: &self.config, liveness, meter, now }) {
+        match flow.pass(window, &mut Judge { config: &self.config, liveness, meter, traffic, now }) {
             Ok(passed) => {
                 if flow.ends.close_code().is_some() {
                     self.closing.begin((from.into(), Why::Closed), now);
@@ -288,11 +296,6 @@ impl Session {
     /// What `from` has sent and was relayed.
     pub const fn counts(&self, from: Side) -> Counts {
         self.flow(from).counts()
-    }
-
-    /// How many of our Pings `side` has answered since this was asked last.
-    pub const fn take_pongs(&mut self, side: Side) -> u32 {
-        self.watch.liveness_mut(side).take_pongs()
     }
 
     /// How long our Pings to `side` take to come back; `None` before the first has.

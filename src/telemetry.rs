@@ -1,10 +1,13 @@
 //! What is said about connections: counters, records, reasons. Plain data; who ships it is `control`.
 
+pub mod code;
 pub mod counters;
 pub mod end;
+pub mod histogram;
 pub mod moment;
 pub mod names;
 pub mod reason;
 pub mod record;
 pub mod report;
+pub mod suite;
 pub mod trace;

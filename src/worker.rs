@@ -30,6 +30,7 @@ use crate::ring::engine::{Choice, Engine};
 use crate::ring::listener::{Bound, Listener};
 use crate::ring::pool::Pool;
 use crate::ring::runtime::{self, Runtime};
+use crate::ring::usage::{self, Usage};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::report::Reporter;
 use crate::telemetry::trace::Ids;
@@ -100,12 +101,20 @@ pub struct Plan {
     pub drain: Pace,
 }
 
-/// Starts a worker. Returns when it accepts connections. Its thread ends with how many connections the drain had to
-/// cut.
+/// A worker that accepts connections.
+#[derive(Debug)]
+pub struct Started {
+    /// Its thread, which ends with how many connections the drain had to cut.
+    pub thread: JoinHandle<usize>,
+    /// What it asks of the kernel.
+    pub usage: Arc<Usage>,
+}
+
+/// Starts a worker. Returns when it accepts connections.
 ///
 /// # Errors
 /// When its thread, its engine or its listener cannot start.
-pub fn start(plan: Plan) -> io::Result<JoinHandle<usize>> {
+pub fn start(plan: Plan) -> io::Result<Started> {
     let (started, outcome) = mpsc::sync_channel(1);
     let thread = std::thread::Builder::new().name(format!("worker-{}", plan.index)).spawn(move || {
         match Runtime::new(plan.engine, plan.connections).and_then(|runtime| Ok((runtime, Ids::from_os()?))) {
@@ -117,14 +126,14 @@ pub fn start(plan: Plan) -> io::Result<JoinHandle<usize>> {
             }
         }
     })?;
-    outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the worker panicked at its start")))?;
-    Ok(thread)
+    let usage = outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the worker panicked at its start")))?;
+    Ok(Started { thread, usage })
 }
 
-async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<()>>) -> usize {
+async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<Arc<Usage>>>) -> usize {
     let listener = Listener::new(plan.engine, plan.listener);
     let (listener, answer) = match listener {
-        Ok(listener) => (Some(listener), Ok(())),
+        Ok(listener) => (Some(listener), Ok(usage::of_this_thread())),
         Err(error) => (None, Err(error)),
     };
     let _ = started.send(answer);

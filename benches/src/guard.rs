@@ -10,6 +10,7 @@ use std::time::Instant;
 use ringside::config::Config;
 use ringside::peer::Side;
 use ringside::session::{HEADROOM, Session, Start};
+use ringside::telemetry::counters::Counters;
 use ringside::window::Window;
 
 use crate::Fault;
@@ -89,7 +90,7 @@ impl Guard {
         let (config, now) = (Arc::new(self.0.session.clone()), Instant::now());
         let start = || Start { deflate: false, expires: None, meter: None, entropy: 7, now };
         let mut sessions: Vec<_> = (0..plan.connections).map(|_| Session::new(Arc::clone(&config), start())).collect();
-        let payload = plan.message.payload(plan.size);
+        let (payload, counters) = (plan.message.payload(plan.size), Counters::default());
         let mut per_echo = 0.0;
         for (from, frame) in [
             (Side::Client, client::request(plan.message.opcode(), &payload)),
@@ -98,7 +99,8 @@ impl Guard {
             let mut buffer = vec![0; HEADROOM];
             buffer.extend(frame.repeat(plan.depth));
             let differences = (0..SLICES).map(|_| {
-                let judged = time(&mut sessions, &mut buffer, |session, window| judge(session, from, window));
+                let judged =
+                    time(&mut sessions, &mut buffer, |session, window| judge(session, from, window, &counters));
                 judged - time(&mut sessions, &mut buffer, |_, window| !window.is_empty())
             });
             per_echo += Middle::of(differences).ok_or("no slices")?.median;
@@ -111,9 +113,9 @@ impl Guard {
 }
 
 /// What a driver does for one read: it looks at the clock, has the read judged and asks what there is to do.
-fn judge(session: &mut Session, from: Side, window: &mut Window<'_>) -> bool {
-    let judged = session.handle_bytes(from, window, Instant::now());
-    black_box((session.counts(from), session.take_pongs(from), session.poll_timeout()));
+fn judge(session: &mut Session, from: Side, window: &mut Window<'_>, counters: &Counters) -> bool {
+    let judged = session.handle_bytes(from, window, counters.from(from), Instant::now());
+    black_box((session.counts(from), session.poll_timeout()));
     for side in [Side::Client, Side::App] {
         black_box((session.has_inject(side), session.poll_finish(side), session.may_read(side), session.end()));
     }

@@ -11,21 +11,22 @@ use std::time::{Duration, SystemTime};
 use tokio::time::{Instant, interval_at};
 
 use super::load::{self, LoadError};
-use super::open_files;
+use super::{open_files, usage};
 use crate::config::Config;
 use crate::control::export::{Export, ExportError, Taps};
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
 use crate::ring::engine::Engine;
-use crate::ring::listener;
 use crate::ring::probe::Refused;
 use crate::ring::select::{self, Selected, Why};
+use crate::ring::usage::{Operation, Usage};
+use crate::ring::{listener, pool};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::names::Process;
+use crate::telemetry::names::{Process, Queue};
 use crate::telemetry::report::{self, Reporter};
 use crate::telemetry::trace::Sampler;
-use crate::worker::{self, Plan};
+use crate::worker::{self, Plan, Started};
 
 /// How often a drain tells the log how it goes.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -40,7 +41,10 @@ pub struct Server {
     engine: Engine,
     why: String,
     started: SystemTime,
+    connections: usize,
+    buffers: usize,
     counters: Vec<Arc<Counters>>,
+    usages: Vec<Arc<Usage>>,
     workers: Vec<JoinHandle<usize>>,
     drain: Drain,
     pace: Pace,
@@ -103,7 +107,10 @@ impl Server {
             engine,
             why: why.to_string(),
             started: SystemTime::now(),
+            connections: connections * count,
+            buffers: pool::bound(config.worker.buffers) * count,
             counters: Vec::new(),
+            usages: Vec::new(),
             workers: Vec::new(),
             drain,
             pace: config.worker.drain,
@@ -129,7 +136,9 @@ impl Server {
                 stop: watch.clone(),
                 drain: config.worker.drain,
             };
-            server.workers.push(worker::start(plan).map_err(StartError::Worker)?);
+            let Started { thread, usage } = worker::start(plan).map_err(StartError::Worker)?;
+            server.workers.push(thread);
+            server.usages.push(usage);
         }
         tracing::info!(%address, %engine, workers = count, connections = connections * count, "listening");
         Ok(server)
@@ -186,15 +195,21 @@ impl Server {
         F: Fn() -> u64 + Send + Sync,
     {
         let (started, engine, why) = (self.started, self.engine.as_str(), self.why.clone());
+        let (connections, buffers, usages) = (self.connections, self.buffers, self.usages.clone());
         let (events_dropped, spans) = (self.reporter.drops(), self.export.counts());
         move || Process {
             started,
             engine,
             engine_why: why.clone(),
-            events_dropped: events_dropped.load(Ordering::Relaxed),
-            spans_dropped: spans.dropped(),
+            operations: Operation::ALL.map(|operation| (operation.as_str(), asked(&usages, operation))).into(),
+            connections_limit: connections as u64,
+            buffers_lent: usages.iter().map(|usage| usage.lent()).sum(),
+            buffers_limit: buffers as u64,
+            events: Queue { waiting: 0, limit: report::QUEUE as u64, dropped: events_dropped.load(Ordering::Relaxed) },
+            spans: Queue { waiting: 0, limit: 0, dropped: spans.dropped() },
             spans_exported: spans.exported(),
             log_lines_dropped: log_lines_dropped(),
+            usage: usage::read(),
         }
     }
 
@@ -213,6 +228,11 @@ impl Server {
         drop(self.reporter);
         self.export.shutdown(FLUSH);
     }
+}
+
+/// How often all workers have asked for this.
+fn asked(usages: &[Arc<Usage>], operation: Operation) -> u64 {
+    usages.iter().map(|usage| usage.operations(operation)).sum()
 }
 
 /// One worker per core that this process may use: std reads the CPU affinity and the quota of the cgroup.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::socket::Socket;
 use super::{Config, LOST, Means, Outcome};
@@ -11,7 +11,7 @@ use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
 use crate::session::{Ending, HEADROOM, Injected, Parting, Session};
-use crate::telemetry::record::Counts;
+use crate::telemetry::counters::PROMPT;
 use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
 
 /// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
@@ -103,16 +103,19 @@ impl Link {
         event(&mut self.session.borrow_mut());
     }
 
-    /// Lets the session judge what `from` sent. While both sides are just talking nobody else need know: this is
-    /// the hot path.
-    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) -> Counts {
+    /// Lets the session judge what `from` sent, and leaves filled in `lease` what may pass. While both sides are just
+    /// talking nobody else need know: this is the hot path.
+    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) {
+        if lease.is_empty() {
+            return;
+        }
         let mut session = self.session.borrow_mut();
-        if session.handle_bytes(from, &mut lease.window(), now).is_err() || !session.is_steady() {
+        if session.handle_bytes(from, &mut lease.window(), self.means.counters.from(from), now).is_err()
+            || !session.is_steady()
+        {
             self.unsettled.set(true);
             self.means.counters.throttled.add((!session.may_read(from)).into());
         }
-        self.means.counters.pongs(from).add(session.take_pongs(from).into());
-        session.counts(from)
     }
 
     /// What there is to do toward `to` besides relaying.
@@ -221,14 +224,14 @@ impl Link {
         let frame = match frame {
             Injected::Close(frame) => frame,
             Injected::Ping(frame) => {
-                self.means.counters.pings(to).add(1);
+                self.means.counters.to(to).pings.add(1);
                 frame
             }
         };
         let mut lease = self.means.pool.lend().await;
         lease.start_at(self.plain_start(to));
         lease.append(frame.as_bytes());
-        self.write(to, lease, Instant::now()).await
+        self.write(to, lease, Instant::now()).await.map(drop)
     }
 
     /// Where plaintext toward `to` is put in a lease.
@@ -236,11 +239,8 @@ impl Link {
         if self.tls(to).is_some() { SPLIT + HEADROOM } else { HEADROOM }
     }
 
-    /// Seals what is filled in `lease` if TLS is in play, and sends it.
-    pub(super) async fn write(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<()> {
-        if lease.is_empty() {
-            return Ok(());
-        }
+    /// Seals what is filled in `lease` if TLS is in play, and sends it. Returns how long that took, from `now`.
+    pub(super) async fn write(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<Duration> {
         if let Some(tls) = self.tls(to) {
             let (wire, plain) = lease.split_at(SPLIT);
             // In the same lease: waiting for a second one while holding the first could wait for ever.
@@ -248,7 +248,18 @@ impl Link {
             let sealed = tls.borrow_mut().seal(plain, &mut wire[replied..]).map_err(io::Error::other)?;
             lease.replace(0..replied + sealed);
         }
-        self.socket(to).send(lease, now).await
+        self.send(to, lease, now).await
+    }
+
+    /// Sends what is filled in `lease` as it is. Returns how long that took, from `now`.
+    async fn send(&self, to: Side, lease: Lease, now: Instant) -> io::Result<Duration> {
+        let toward = self.means.counters.to(to);
+        let sent = self.socket(to).send(lease, now, &toward.queued).await;
+        let took = now.elapsed();
+        if took > PROMPT {
+            toward.backpressure.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        }
+        sent.map(|()| took)
     }
 
     fn has_replies(&self) -> bool {
@@ -272,7 +283,7 @@ impl Link {
         for part in replies.chunks(CAPACITY) {
             let mut lease = self.means.pool.lend().await;
             lease.append(part);
-            self.client.send(lease, Instant::now()).await?;
+            self.send(Side::Client, lease, Instant::now()).await?;
         }
         Ok(())
     }
@@ -283,7 +294,7 @@ impl Link {
             let mut lease = self.means.pool.lend().await;
             let alert = tls.borrow_mut().close(lease.spare(SEALED)).map_err(io::Error::other)?;
             lease.fill(alert);
-            self.socket(to).send(lease, Instant::now()).await?;
+            self.send(to, lease, Instant::now()).await?;
         }
         self.stream(to).shutdown(Shutdown::Write)?;
         self.tell(|session| session.handle_finished(to));
@@ -309,11 +320,19 @@ impl Link {
 
     /// Closes both sockets, so that a cut looks like one.
     pub(super) fn part(self) {
-        let session = self.session.into_inner();
-        for (side, socket) in [(Side::Client, self.client), (Side::App, self.app)] {
-            if session.parting(side) == Parting::Cut {
-                socket.stream.reset_on_close();
+        for side in [Side::Client, Side::App] {
+            if self.session.borrow().parting(side) == Parting::Cut {
+                self.stream(side).reset_on_close();
             }
+        }
+    }
+}
+
+impl Drop for Link {
+    /// What was not sent waits no more.
+    fn drop(&mut self) {
+        for side in [Side::Client, Side::App] {
+            self.means.counters.to(side).queued.sub(self.socket(side).queued());
         }
     }
 }

@@ -13,15 +13,13 @@ use super::link::{Link, SPLIT, Work};
 use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
 use crate::session::{Ending, HEADROOM};
-use crate::telemetry::counters::Traffic;
-use crate::telemetry::record::Counts;
 use crate::tls::records::PLAIN;
 
 /// Relays what `from` sends until the session has ended and everything due to the other side is written.
 ///
 /// `wire` is what was received before and not opened; `early` what was opened and not relayed.
 pub(super) fn run(link: &Link, from: Side, wire: Vec<u8>, early: Vec<u8>) -> impl Future<Output = ()> {
-    let mut pump = Pump { link, from, partial: wire, counted: Counts::default(), ended: false };
+    let mut pump = Pump { link, from, partial: wire, ended: false };
     async move {
         if Box::pin(pump.start(early)).await.is_ok() && pump.relay().await.is_ok() {
             return;
@@ -37,8 +35,6 @@ struct Pump<'l> {
     from: Side,
     /// The beginning of a TLS record that is not complete yet. Owns memory only while there is one.
     partial: Vec<u8>,
-    /// What the worker's counters have been told.
-    counted: Counts,
     /// Whether `from` has ended its stream.
     ended: bool,
 }
@@ -59,8 +55,7 @@ impl Pump<'_> {
             let mut lease = self.link.means.pool.lend().await;
             lease.start_at(self.link.plain_start(to));
             lease.append(part);
-            let now = self.judge(&mut lease);
-            self.link.write(to, lease, now).await?;
+            self.pass(lease, None, Instant::now()).await?;
         }
         let wire = std::mem::take(&mut self.partial);
         if wire.is_empty() {
@@ -72,8 +67,9 @@ impl Pump<'_> {
         let mut lease = self.link.means.pool.lend().await;
         lease.start_at(SPLIT);
         lease.append(&wire);
+        let now = Instant::now();
         let ending = self.open(&mut lease);
-        self.pass(lease, ending).await
+        self.pass(lease, ending, now).await
     }
 
     /// Relays until the session is over.
@@ -82,8 +78,8 @@ impl Pump<'_> {
         loop {
             match self.wait().await {
                 Wake::Readable => {
-                    let (lease, ending) = self.receive().await;
-                    self.pass(lease, ending).await?;
+                    let (lease, ending, now) = self.receive().await;
+                    self.pass(lease, ending, now).await?;
                 }
                 Wake::Work(Work::Reply) => Box::pin(self.link.send_replies()).await?,
                 Wake::Work(Work::Inject(frame)) => Box::pin(self.link.inject(to, frame)).await?,
@@ -98,8 +94,8 @@ impl Pump<'_> {
         loop {
             match self.wait().await {
                 Wake::Readable => {
-                    let (mut lease, ending) = self.receive().await;
-                    self.judge(&mut lease);
+                    let (mut lease, ending, now) = self.receive().await;
+                    self.link.judge(self.from, &mut lease, now);
                     self.end(ending);
                 }
                 Wake::Work(Work::Finish) => self.link.tell(|session| session.handle_finished(self.from.other())),
@@ -125,14 +121,15 @@ impl Pump<'_> {
         wake
     }
 
-    /// Receives all that is there, as plaintext, and the end if it has come.
-    async fn receive(&mut self) -> (Lease, Option<Ending>) {
+    /// Receives all that is there, as plaintext, and the end if it has come; and when that was.
+    async fn receive(&mut self) -> (Lease, Option<Ending>, Instant) {
         let sealed = self.link.tls(self.from).is_some();
         let start = if sealed { SPLIT + self.partial.len() } else { self.link.plain_start(self.from.other()) };
         let limit = if self.link.tls(self.from.other()).is_some() { PLAIN - HEADROOM } else { CAPACITY };
         let mut lease = self.link.means.pool.lend().await;
         lease.start_at(start);
         let (result, mut lease) = self.link.stream(self.from).recv(lease, limit).await;
+        let now = Instant::now();
         let ending = match result {
             Ok(0) if sealed => Some(Ending::Truncated),
             Ok(0) => Some(Ending::Eof),
@@ -144,7 +141,7 @@ impl Pump<'_> {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
             Err(_) => Some(Ending::Reset),
         };
-        (lease, ending)
+        (lease, ending, now)
     }
 
     /// Opens the records filled in `lease` and leaves their plaintext filled.
@@ -161,22 +158,15 @@ impl Pump<'_> {
         tls.borrow().is_closed().then_some(Ending::Eof)
     }
 
-    /// Sends on what of the filled bytes may pass, and then lets the end, if it has come, be known.
-    async fn pass(&mut self, mut lease: Lease, ending: Option<Ending>) -> io::Result<()> {
-        let now = self.judge(&mut lease);
-        self.link.write(self.from.other(), lease, now).await?;
+    /// Sends on what may pass of the filled bytes, which came at `now`, and then lets the end, if it has come, be known.
+    async fn pass(&mut self, mut lease: Lease, ending: Option<Ending>, now: Instant) -> io::Result<()> {
+        self.link.judge(self.from, &mut lease, now);
+        if !lease.is_empty() {
+            let took = self.link.write(self.from.other(), lease, now).await?;
+            self.link.means.counters.from(self.from).delays.record_time(took);
+        }
         self.end(ending);
         Ok(())
-    }
-
-    /// Leaves filled in `lease` what may pass. Returns the time it was judged at.
-    fn judge(&mut self, lease: &mut Lease) -> Instant {
-        let now = Instant::now();
-        if !lease.is_empty() {
-            let counts = self.link.judge(self.from, lease, now);
-            self.count(counts);
-        }
-        now
     }
 
     fn end(&mut self, ending: Option<Ending>) {
@@ -184,19 +174,5 @@ impl Pump<'_> {
             self.ended = true;
             self.link.tell(|session| session.handle_end(self.from, how, Instant::now()));
         }
-    }
-
-    fn count(&mut self, counts: Counts) {
-        let counters = &self.link.means.counters;
-        let traffic = match self.from {
-            Side::Client => &counters.from_client,
-            Side::App => &counters.from_app,
-        };
-        let Traffic { frames, messages, bytes, compressed } = traffic;
-        frames.add(counts.frames - self.counted.frames);
-        messages.add(counts.messages - self.counted.messages);
-        bytes.add(counts.bytes - self.counted.bytes);
-        compressed.add(counts.compressed - self.counted.compressed);
-        self.counted = counts;
     }
 }

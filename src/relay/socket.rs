@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::ring::lease::Lease;
 use crate::ring::stream::Stream;
+use crate::telemetry::counters::Counter;
 
 pub(super) struct Socket {
     pub(super) stream: Stream,
@@ -15,26 +16,49 @@ pub(super) struct Socket {
     /// Whether it would be heard: its pump waits for it, and for nothing else.
     pub(super) listening: Cell<bool>,
     shut: Cell<bool>,
+    /// Bytes of the send in flight that the kernel has not taken.
+    queued: Cell<u32>,
 }
 
 impl Socket {
     pub(super) const fn new(stream: Stream) -> Self {
-        Self { stream, sending: Cell::new(None), listening: Cell::new(false), shut: Cell::new(false) }
+        Self {
+            stream,
+            sending: Cell::new(None),
+            listening: Cell::new(false),
+            shut: Cell::new(false),
+            queued: Cell::new(0),
+        }
     }
 
-    /// Sends all that is filled in `lease`, beginning `now`.
-    pub(super) async fn send(&self, mut lease: Lease, now: Instant) -> io::Result<()> {
+    /// Sends all that is filled in `lease`, beginning `now`. What waits meanwhile is counted in `queued`, too.
+    pub(super) async fn send(&self, mut lease: Lease, now: Instant, queued: &Counter) -> io::Result<()> {
         self.sending.set(Some(now));
+        self.queue(&lease, queued);
         while !lease.is_empty() {
             let (result, rest) = self.stream.send(lease).await;
             lease = rest;
             result?;
+            self.queue(&lease, queued);
             if !lease.is_empty() {
                 self.sending.set(Some(Instant::now()));
             }
         }
         self.sending.set(None);
         Ok(())
+    }
+
+    /// What is filled in `lease` is all that waits.
+    fn queue(&self, lease: &Lease, queued: &Counter) {
+        let waits = u32::try_from(lease.bytes().len()).unwrap_or(u32::MAX);
+        let waited = self.queued.replace(waits);
+        queued.sub(waited.into());
+        queued.add(waits.into());
+    }
+
+    /// Bytes of the send in flight that the kernel has not taken. What a failed send left counts until the end.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued.get().into()
     }
 
     /// Shuts it, once, because it is of no use any more. That ends what waits for it.

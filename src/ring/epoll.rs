@@ -1,11 +1,13 @@
 //! What the epoll engine needs beyond tokio's `AsyncFd`.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use socket2::{SockAddr, Socket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::usage::{self, Operation};
 
 /// How long to wait before a Unix connect is tried again while the app's backlog is full. Only here: a ring's
 /// connect waits in the kernel.
@@ -23,7 +25,10 @@ pub(super) fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
 
 /// Receives what is there, without waiting.
 pub(super) fn recv(io: &AsyncFd<Socket>, buf: &mut [u8]) -> io::Result<usize> {
-    let result = io.try_io(Interest::READABLE, |mut socket| socket.read(buf));
+    let result = io.try_io(Interest::READABLE, |mut socket| {
+        usage::count(Operation::Recv);
+        socket.read(buf)
+    });
     if let Ok(n) = result
         && 0 < n
         && n < buf.len()
@@ -35,12 +40,31 @@ pub(super) fn recv(io: &AsyncFd<Socket>, buf: &mut [u8]) -> io::Result<usize> {
     result
 }
 
+/// Sends as many of `bytes` as the kernel takes, waiting until it takes some.
+pub(super) async fn send(io: &AsyncFd<Socket>, bytes: &[u8]) -> io::Result<usize> {
+    let write = |mut socket: &Socket| {
+        usage::count(Operation::Send);
+        socket.write(bytes)
+    };
+    io.async_io(Interest::WRITABLE, write).await
+}
+
+/// Waits for a connection.
+pub(super) async fn accept(listener: &AsyncFd<Socket>) -> io::Result<Socket> {
+    let accept = |listener: &Socket| {
+        usage::count(Operation::Accept);
+        Ok(listener.accept()?.0)
+    };
+    listener.async_io(Interest::READABLE, accept).await
+}
+
 /// Connects `socket` to `address`, and registers it only then, or when the kernel goes on connecting by itself: of a
 /// socket that is not connecting epoll says that its peer has hung up, and tokio never forgets a hang-up. Such a
 /// socket would be readable for ever, and whoever waits for its bytes would spin.
 pub(super) async fn connect(socket: Socket, address: &SockAddr) -> io::Result<AsyncFd<Socket>> {
     socket.set_nonblocking(true)?;
     loop {
+        usage::count(Operation::Connect);
         match socket.connect(address) {
             Ok(()) => return register(socket),
             Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => break,

@@ -5,7 +5,6 @@ use std::net::{Shutdown, SocketAddr};
 use std::rc::Rc;
 
 use socket2::{Domain, Socket, Type};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::Engine;
@@ -83,9 +82,7 @@ impl Listener {
                 let (result, _) = op::accept(listener).await;
                 (Engine::IoUring, op::accepted(result?)?)
             }
-            Kind::Epoll(io) => {
-                (Engine::Epoll, io.async_io(Interest::READABLE, |listener| Ok(listener.accept()?.0)).await?)
-            }
+            Kind::Epoll(io) => (Engine::Epoll, epoll::accept(io).await?),
         };
         let peer = socket.peer_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))?;
         // Frames are small and each is somebody's turn: never wait to fill a segment.

@@ -17,6 +17,7 @@ use tokio_uring::{InFlightOneshot, OneshotOutputTransform, UnsubmittedOneshot};
 
 use super::lease::Lease;
 use super::runtime::inside_runtime;
+use super::usage::{self, Operation};
 
 /// An operation in flight; yields its result and what was lent to it.
 pub(super) type Op<D> = InFlightOneshot<D, Finish<D>>;
@@ -37,7 +38,8 @@ impl<D: 'static> OneshotOutputTransform for Finish<D> {
     }
 }
 
-fn submit<D: 'static>(data: D, entry: squeue::Entry) -> Op<D> {
+fn submit<D: 'static>(operation: Operation, data: D, entry: squeue::Entry) -> Op<D> {
+    usage::count(operation);
     UnsubmittedOneshot::new(data, Finish(PhantomData), entry).submit()
 }
 
@@ -48,35 +50,35 @@ fn fd(socket: &Socket) -> types::Fd {
 /// Waits until `socket` is readable, at its end, or broken.
 pub(super) fn poll_readable(socket: &Rc<Socket>) -> Op<Rc<Socket>> {
     let events = (libc::POLLIN | libc::POLLRDHUP).cast_unsigned().into();
-    submit(Rc::clone(socket), opcode::PollAdd::new(fd(socket), events).build())
+    submit(Operation::Poll, Rc::clone(socket), opcode::PollAdd::new(fd(socket), events).build())
 }
 
 /// Receives what is there into the spare bytes of `lease`, at most `limit`; never waits.
 pub(super) fn recv(socket: &Rc<Socket>, mut lease: Lease, limit: usize) -> Op<(Lease, Rc<Socket>)> {
     let spare = lease.spare(limit);
     let entry = opcode::Recv::new(fd(socket), spare.as_mut_ptr(), length(spare)).flags(libc::MSG_DONTWAIT).build();
-    submit((lease, Rc::clone(socket)), entry)
+    submit(Operation::Recv, (lease, Rc::clone(socket)), entry)
 }
 
 /// Sends from the filled bytes of `lease` as many as the kernel takes, at least one.
 pub(super) fn send(socket: &Rc<Socket>, lease: Lease) -> Op<(Lease, Rc<Socket>)> {
     let bytes = lease.bytes();
     let entry = opcode::Send::new(fd(socket), bytes.as_ptr(), length(bytes)).flags(libc::MSG_NOSIGNAL).build();
-    submit((lease, Rc::clone(socket)), entry)
+    submit(Operation::Send, (lease, Rc::clone(socket)), entry)
 }
 
 /// Connects `socket` to `address`.
 pub(super) fn connect(socket: &Rc<Socket>, address: SockAddr) -> Op<(Box<SockAddr>, Rc<Socket>)> {
     let address = Box::new(address);
     let entry = opcode::Connect::new(fd(socket), address.as_ptr().cast(), address.len()).build();
-    submit((address, Rc::clone(socket)), entry)
+    submit(Operation::Connect, (address, Rc::clone(socket)), entry)
 }
 
 /// Waits for one connection.
 pub(super) fn accept(listener: &Rc<Socket>) -> Op<Rc<Socket>> {
     let entry =
         opcode::Accept::new(fd(listener), std::ptr::null_mut(), std::ptr::null_mut()).flags(libc::SOCK_CLOEXEC).build();
-    submit(Rc::clone(listener), entry)
+    submit(Operation::Accept, Rc::clone(listener), entry)
 }
 
 /// Cancels whatever is in flight on `socket`, without waiting: the cancelled operations complete with an error of
@@ -84,7 +86,7 @@ pub(super) fn accept(listener: &Rc<Socket>) -> Op<Rc<Socket>> {
 pub(super) fn cancel_all(socket: &Rc<Socket>) {
     if inside_runtime() {
         let entry = opcode::AsyncCancel2::new(types::CancelBuilder::fd(fd(socket)).all()).build();
-        drop(submit(Rc::clone(socket), entry));
+        drop(submit(Operation::Cancel, Rc::clone(socket), entry));
     }
 }
 

@@ -14,6 +14,11 @@ use crate::bytesize::ByteSize;
 /// Fewest leases of a pool: a connection needs one in each direction.
 const FEWEST: usize = 8;
 
+/// How many leases of a pool with so much memory may be lent at a time.
+pub fn bound(memory: ByteSize) -> usize {
+    (memory.len() / CAPACITY).max(FEWEST)
+}
+
 /// Called each time somebody has to wait.
 pub type OnWait = Box<dyn Fn()>;
 
@@ -26,7 +31,7 @@ pub struct Pool {
 impl Pool {
     /// A pool that lends at most `memory` bytes at a time, and calls `on_wait` when somebody has to wait.
     pub fn new(memory: ByteSize, on_wait: OnWait) -> Rc<Self> {
-        Rc::new(Self { shelf: Rc::new(Shelf::new((memory.len() / CAPACITY).max(FEWEST))), on_wait })
+        Rc::new(Self { shelf: Rc::new(Shelf::new(bound(memory))), on_wait })
     }
 
     /// A lease with nothing filled, as soon as one is free.

@@ -1,8 +1,11 @@
 //! Where a pool keeps its buffers.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use tokio::sync::Notify;
+
+use super::usage::{self, Usage};
 
 /// Size of every buffer in bytes: 64 KiB of payload, and 4 KiB for what stands before and between it.
 pub const CAPACITY: usize = 68 << 10;
@@ -18,12 +21,20 @@ pub(super) struct Shelf {
     bound: usize,
     waiting: Cell<usize>,
     returned: Notify,
+    usage: Arc<Usage>,
 }
 
 impl Shelf {
     /// A shelf that gives out at most `bound` buffers at a time.
     pub(super) fn new(bound: usize) -> Self {
-        Self { free: RefCell::default(), lent: Cell::new(0), bound, waiting: Cell::new(0), returned: Notify::new() }
+        Self {
+            free: RefCell::default(),
+            lent: Cell::new(0),
+            bound,
+            waiting: Cell::new(0),
+            returned: Notify::new(),
+            usage: usage::of_this_thread(),
+        }
     }
 
     /// A buffer, if the bound allows one more.
@@ -32,12 +43,14 @@ impl Shelf {
             return None;
         }
         self.lent.set(self.lent.get() + 1);
+        self.usage.count_lent(true);
         Some(self.free.borrow_mut().pop().unwrap_or_else(|| vec![0; CAPACITY].into_boxed_slice()))
     }
 
     /// Takes a buffer back, and wakes who has waited longest.
     pub(super) fn put_back(&self, mut buf: Box<[u8]>) {
         self.lent.set(self.lent.get() - 1);
+        self.usage.count_lent(false);
         let mut free = self.free.borrow_mut();
         if free.len() < KEPT {
             free.push(buf);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::poll_fn;
-use std::io::{self, Write};
+use std::io;
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::engine::Engine;
@@ -108,7 +107,7 @@ impl Stream {
                 let (result, (lease, _)) = op::send(&uring.socket, lease).await;
                 (result, lease)
             }
-            Kind::Epoll(io) => (io.async_io(Interest::WRITABLE, |mut socket| socket.write(lease.bytes())).await, lease),
+            Kind::Epoll(io) => (epoll::send(io, lease.bytes()).await, lease),
         };
         if let Ok(n) = result {
             lease.consume(n);

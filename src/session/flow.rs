@@ -17,6 +17,7 @@ use crate::rate::bucket::Bucket;
 use crate::rate::meter::Meter;
 use crate::rate::{Action, Rate};
 use crate::rule::Rule;
+use crate::telemetry::counters::Traffic;
 use crate::telemetry::record::Counts;
 use crate::window::Window;
 use crate::ws::close::CloseFrame;
@@ -46,6 +47,8 @@ pub(super) struct Judge<'j> {
     pub(super) liveness: &'j mut Liveness,
     /// What the sender's rates are measured by.
     pub(super) meter: Option<&'j mut Meter>,
+    /// What the sender sent on all connections of this thread.
+    pub(super) traffic: &'j Traffic,
     pub(super) now: Instant,
 }
 
@@ -67,6 +70,7 @@ struct Payload {
     /// Whether the frame passes. Frames stop passing for good: none does after one that did not.
     passes: bool,
     kind: Kind,
+    opcode: Opcode,
 }
 
 /// What the end of a frame means to its message.
@@ -85,6 +89,18 @@ struct Message {
     /// Its text, if it is looked at.
     text: Option<Utf8>,
     compressed: bool,
+    /// [`Opcode::Text`] or [`Opcode::Binary`].
+    opcode: Opcode,
+    /// Bytes of payload in the frames that have begun.
+    size: u64,
+}
+
+/// What passed of one window, by opcode. The counters that others read get it in one go, so that nothing is ever taken
+/// back there.
+#[derive(Default)]
+struct Tally {
+    frames: [u32; Opcode::ALL.len()],
+    bytes: [usize; Opcode::ALL.len()],
 }
 
 /// What came of looking at the start of a frame.
@@ -102,8 +118,8 @@ impl Flow {
         Self {
             sequence: Sequence::new(terms),
             held: Held::new(),
-            payload: Payload { left: 0, key: None, passes: false, kind: Kind::Control },
-            message: Message { text: None, compressed: false },
+            payload: Payload { left: 0, key: None, passes: false, kind: Kind::Control, opcode: Opcode::Continuation },
+            message: Message { text: None, compressed: false, opcode: Opcode::Binary, size: 0 },
             controls: Bucket::new(now),
             ends: Ends::new(),
             counts: Counts { frames: 0, messages: 0, bytes: 0, compressed: 0 },
@@ -121,18 +137,20 @@ impl Flow {
         self.held.restore(window);
         let (mut judged, mut passing) = (0, 0);
         let mut passed = Passed::default();
+        let mut tally = Tally::default();
         let mut opened = false;
         let verdict = loop {
             let rest = &window.bytes()[judged..];
-            match self.skip_payload(rest) {
+            match self.skip_payload(rest, judge.traffic) {
                 Ok(skipped) => judged += skipped,
                 Err(rule) => {
-                    self.retract(opened);
+                    self.retract(opened, &mut tally);
                     break Err(rule);
                 }
             }
             if self.payload.passes {
                 passed.data |= self.payload.kind != Kind::Control && judged > passing;
+                tally.bytes[self.payload.opcode as usize] += judged - passing;
                 passing = judged;
             }
             let rest = &window.bytes()[judged..];
@@ -143,6 +161,7 @@ impl Flow {
                 Ok(Opened::Passes(header_len)) => {
                     opened = true;
                     judged += header_len;
+                    tally.frames[self.payload.opcode as usize] += u32::from(self.payload.passes);
                 }
                 Ok(Opened::Ours(frame_len)) => window.remove(judged..judged + frame_len),
                 Ok(Opened::Incomplete) => {
@@ -157,11 +176,12 @@ impl Flow {
         }
         window.truncate(passing);
         self.counts.bytes += passing as u64;
+        tally.count(judge.traffic);
         verdict
     }
 
     /// Skips what is there of the payload; returns how many bytes belong to it. On an error none of them is skipped.
-    fn skip_payload(&mut self, available: &[u8]) -> Result<usize, Rule> {
+    fn skip_payload(&mut self, available: &[u8], traffic: &Traffic) -> Result<usize, Rule> {
         let len = usize::try_from(self.payload.left).map_or(available.len(), |left| left.min(available.len()));
         let ends_message = self.payload.kind == Kind::Final && self.payload.left == len as u64;
         if self.payload.kind != Kind::Control
@@ -178,17 +198,30 @@ impl Flow {
         }
         if ends_message {
             self.payload.kind = Kind::Fragment;
-            self.counts.messages += u64::from(self.payload.passes);
-            self.counts.compressed += u64::from(self.payload.passes && self.message.compressed);
+            if self.payload.passes {
+                self.count_message(traffic);
+            }
         }
         Ok(len)
     }
 
+    fn count_message(&mut self, traffic: &Traffic) {
+        let Message { compressed, opcode, size, .. } = self.message;
+        self.counts.messages += 1;
+        self.counts.compressed += u64::from(compressed);
+        traffic.messages(opcode).add(1);
+        traffic.sizes.record(size);
+        if compressed {
+            traffic.compressed.add(1);
+        }
+    }
+
     /// The frame whose payload came last breaks a rule. If it was `opened` in this window none of it has passed, so
     /// that the receiver is between frames; else the receiver misses the rest of it.
-    const fn retract(&mut self, opened: bool) {
+    fn retract(&mut self, opened: bool, tally: &mut Tally) {
         if opened {
-            self.counts.frames -= self.payload.passes as u64;
+            self.counts.frames -= u64::from(self.payload.passes);
+            tally.frames[self.payload.opcode as usize] -= u32::from(self.payload.passes);
             self.payload.left = 0;
         }
     }
@@ -214,7 +247,7 @@ impl Flow {
         };
         let relayed = self.let_pass(header.opcode);
         self.counts.frames += u64::from(relayed);
-        self.payload = Payload { left: header.length, key: header.mask, passes: relayed, kind };
+        self.payload = Payload { left: header.length, key: header.mask, passes: relayed, kind, opcode: header.opcode };
         Ok(Opened::Passes(header.header_len))
     }
 
@@ -224,8 +257,9 @@ impl Flow {
         if begins_message {
             let compressed = header.rsv & Header::RSV1 != 0;
             let looked_at = header.opcode == Opcode::Text && judge.config.validate_utf8 && !compressed;
-            self.message = Message { text: looked_at.then(Utf8::new), compressed };
+            self.message = Message { text: looked_at.then(Utf8::new), compressed, opcode: header.opcode, size: 0 };
         }
+        self.message.size = self.message.size.saturating_add(header.length);
         if let Some(meter) = &mut judge.meter {
             passed.pause = meter.take(begins_message.into(), header.length, judge.now)?;
         }
@@ -247,8 +281,15 @@ impl Flow {
         }
         let flood = Rate { per_second: NonZeroU64::from(judge.config.control_frames), burst: Duration::from_secs(1) };
         self.controls.take(&flood, Action::Close, 1, judge.now).map_err(|_| Rule::ControlFlood)?;
-        let answers = header.opcode == Opcode::Pong && judge.liveness.has_asked();
-        Ok(answers && judge.liveness.handle_pong(clear, judge.now))
+        if header.opcode != Opcode::Pong || !judge.liveness.has_asked() {
+            return Ok(false);
+        }
+        let Some(pong) = judge.liveness.handle_pong(clear, judge.now) else { return Ok(false) };
+        judge.traffic.pongs.add(1);
+        if let Some(took) = pong.round_trip {
+            judge.traffic.round_trips.record_time(took);
+        }
+        Ok(true)
     }
 
     /// Whether a frame passes, now that it was found good. A Close frame is the last that does.
@@ -283,6 +324,17 @@ impl Flow {
     /// What has passed.
     pub(super) const fn counts(&self) -> Counts {
         self.counts
+    }
+}
+
+impl Tally {
+    fn count(&self, traffic: &Traffic) {
+        for (opcode, (frames, bytes)) in Opcode::ALL.into_iter().zip(self.frames.into_iter().zip(self.bytes)) {
+            if bytes > 0 {
+                traffic.frames(opcode).add(frames.into());
+                traffic.bytes(opcode).add(bytes as u64);
+            }
+        }
     }
 }
 

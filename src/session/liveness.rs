@@ -36,8 +36,6 @@ pub(super) struct Liveness {
     due: bool,
     /// Whether the Pong to the latest Ping is still to come.
     awaited: bool,
-    /// Pongs to our Pings that nobody has asked for yet.
-    pongs: u32,
     mark: [u8; 4],
     /// The latest and the shortest round trip; as short as they are, in a session that idles.
     trips: Option<[Micros; 2]>,
@@ -55,10 +53,17 @@ pub(super) enum Silence {
     Dead,
 }
 
+/// A Pong to one of our Pings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// How long it took, if it answers the latest Ping, and is the first to do so.
+    pub(super) round_trip: Option<Duration>,
+}
+
 impl Liveness {
     /// Of a side that was heard `now`.
     pub(super) const fn new(mark: [u8; 4], now: Instant) -> Self {
-        Self { heard: now, asked: now, number: 0, missed: 0, due: false, awaited: false, pongs: 0, mark, trips: None }
+        Self { heard: now, asked: now, number: 0, missed: 0, due: false, awaited: false, mark, trips: None }
     }
 
     /// Something came from it, or its silence says nothing because nobody listened. Returns whether a Ping was due,
@@ -106,23 +111,21 @@ impl Liveness {
         self.number > 0
     }
 
-    /// Whether `payload` of a Pong, unmasked, answers one of our Pings. The answer to the latest gives the round trip.
-    pub(super) fn handle_pong(&mut self, payload: &[u8], now: Instant) -> bool {
-        let Some((ours, number)) = payload.split_last_chunk() else { return false };
-        let is_ours = ours == &self.payload(0)[..PAYLOAD - number.len()];
-        self.pongs += u32::from(is_ours);
-        if is_ours && self.awaited && u32::from_be_bytes(*number) == self.number {
-            self.awaited = false;
-            let last = now.saturating_duration_since(self.asked).as_micros().try_into().unwrap_or(Micros::MAX);
-            let shortest = self.trips.map_or(last, |[_, shortest]| shortest.min(last));
-            self.trips = Some([last, shortest]);
+    /// The Pong with this `payload`, unmasked, if it answers one of our Pings.
+    pub(super) fn handle_pong(&mut self, payload: &[u8], now: Instant) -> Option<Answer> {
+        let (ours, number) = payload.split_last_chunk()?;
+        if ours != &self.payload(0)[..PAYLOAD - number.len()] {
+            return None;
         }
-        is_ours
-    }
-
-    /// Pongs to our Pings since the last call.
-    pub(super) const fn take_pongs(&mut self) -> u32 {
-        std::mem::replace(&mut self.pongs, 0)
+        if !self.awaited || u32::from_be_bytes(*number) != self.number {
+            return Some(Answer { round_trip: None });
+        }
+        self.awaited = false;
+        let took = now.saturating_duration_since(self.asked);
+        let last = took.as_micros().try_into().unwrap_or(Micros::MAX);
+        let shortest = self.trips.map_or(last, |[_, shortest]| shortest.min(last));
+        self.trips = Some([last, shortest]);
+        Some(Answer { round_trip: Some(took) })
     }
 
     pub(super) fn round_trip(&self) -> Option<RoundTrip> {

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use super::{Config, Ending, HEADROOM, Injected, Keepalive, Notice, Parting, Session, Start, Violation};
 use crate::bytesize::ByteSize;
 use crate::peer::Side;
+use crate::telemetry::counters::Counters;
 use crate::telemetry::end::{By, End, Why};
 use crate::window::Window;
 use crate::ws::control::ControlFrame;
@@ -97,6 +98,7 @@ struct Pair {
     injected: Vec<(Side, ControlFrame)>,
     /// Sides whose write half was ended in order.
     finished: Vec<Side>,
+    counters: Counters,
 }
 
 impl Pair {
@@ -115,7 +117,7 @@ impl Pair {
         particular(&mut start);
         let (session, start) = (Session::new(Arc::new(config), start), now);
         let (to_client, to_app, injected, finished) = Default::default();
-        Self { session, start, now: start, to_client, to_app, injected, finished }
+        Self { session, start, now: start, to_client, to_app, injected, finished, counters: Counters::default() }
     }
 
     fn written(&mut self, to: Side) -> &mut Vec<u8> {
@@ -131,7 +133,9 @@ impl Pair {
         buf.extend(bytes);
         let mut filled = HEADROOM..buf.len();
         let mut window = Window::new(&mut buf, &mut filled);
-        let verdict = self.session.handle_bytes(from, &mut window, self.now);
+        let verdict = self.session.handle_bytes(from, &mut window, self.counters.from(from), self.now);
+        let counted = self.counters.from(from).total();
+        assert_eq!(counted, self.session.counts(from), "the worker counts what the session counts");
         let passed = window.bytes().to_vec();
         self.written(from.other()).extend(passed);
         self.settle();
@@ -190,5 +194,5 @@ impl Pair {
 #[test]
 fn is_small() {
     let size = size_of::<Session>();
-    assert!(size <= 560, "a session is {size} bytes");
+    assert!(size <= 584, "a session is {size} bytes");
 }

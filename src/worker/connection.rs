@@ -14,9 +14,13 @@ use crate::rate::subjects::Subjects;
 use crate::relay;
 use crate::ring::runtime;
 use crate::session::{self, Session, Start};
+use crate::telemetry::code::CodeClass;
+use crate::telemetry::counters::{Counters, Phase};
 use crate::telemetry::moment::Moments;
+use crate::telemetry::reason::Reason;
 use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
+use crate::telemetry::suite::Suite;
 
 /// What the connections of a worker share.
 pub(super) struct Local {
@@ -37,10 +41,7 @@ pub(super) struct Local {
 pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
     let (handshake, opened) = opening::open(arrival, &local.snapshot, &local.opening).await;
     let counters = &local.relaying.counters;
-    match handshake.outcome {
-        Outcome::Opened => counters.opened.add(1),
-        Outcome::Refused { reason, .. } => counters.refused(reason).add(1),
-    }
+    count(counters, &handshake);
     match opened {
         Ok(opened) => {
             let relayed = Relayed::new(&local, &handshake, place);
@@ -52,6 +53,29 @@ pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
             refused.leave().await;
             drop(place);
         }
+    }
+}
+
+/// Counts a handshake that is over.
+fn count(counters: &Counters, handshake: &Handshake) {
+    let opened = handshake.outcome == Outcome::Opened;
+    let refused = match handshake.outcome {
+        Outcome::Opened => None,
+        Outcome::Refused { reason, .. } => Some(reason),
+    };
+    refused.map_or(&counters.opened, |reason| counters.refused(reason)).add(1);
+    for (phase, took) in
+        [(Phase::Total, Some(handshake.took)), (Phase::Tls, handshake.tls_took), (Phase::App, handshake.app_took)]
+    {
+        if let Some(took) = took {
+            counters.phase(phase, opened).record_time(took);
+        }
+    }
+    if let Some(tls) = &handshake.tls {
+        counters.tls(Suite::of(tls.version, tls.cipher), tls.resumed).add(1);
+    }
+    if handshake.app_took.is_some() {
+        counters.dials(refused != Some(Reason::AppUnreachable)).add(1);
     }
 }
 
@@ -130,6 +154,8 @@ impl Drop for Relayed {
         let counters = &self.local.relaying.counters;
         counters.open.sub(1);
         counters.ended(record.end.by, record.end.why).add(1);
+        counters.codes(CodeClass::of(record.end.code_sent), true).add(1);
+        counters.codes(CodeClass::of(record.end.code_received), false).add(1);
         self.local.reporter.report(Event::Connection(record));
     }
 }

@@ -54,8 +54,8 @@ fn who_answers_pings_lives(engine: Engine) {
     for (side, trip) in [(Side::Client, record.client_round_trip), (Side::App, record.app_round_trip)] {
         let trip = trip.expect("its Pongs came");
         assert!(trip.least <= trip.last && trip.last < record.took, "{side}: {trip:?}");
-        assert_eq!(proxy.count(|counters| counters.pings(side)), 2, "{side}");
-        assert_eq!(proxy.count(|counters| counters.pongs(side)), 2, "{side}");
+        assert_eq!(proxy.count(|counters| &counters.to(side).pings), 2, "{side}");
+        assert_eq!(proxy.count(|counters| &counters.from(side).pongs), 2, "{side}");
     }
 }
 

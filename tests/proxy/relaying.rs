@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use ringside::peer::Side;
 use ringside::rule::Rule;
 use ringside::telemetry::end::{By, Why};
 use tungstenite::{Message, WebSocket};
@@ -264,7 +265,7 @@ fn counts_are_those_of_the_wire(engine: Engine) {
     assert_eq!((from.frames, from.messages, from.bytes), (8, 4, sent.len() as u64));
     let from = record.from_app;
     assert_eq!((from.frames, from.messages, from.bytes), (1, 1, back.len() as u64));
-    assert_eq!(proxy.count(|counters| &counters.from_client.bytes), sent.len() as u64);
-    assert_eq!(proxy.count(|counters| &counters.from_app.messages), 1);
+    assert_eq!(proxy.traffic(Side::Client).bytes, sent.len() as u64);
+    assert_eq!(proxy.traffic(Side::App).messages, 1);
     assert_eq!((proxy.count(|counters| &counters.opened), proxy.ended()), (1, 1));
 }

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use ringside::app::serve::Server;
 use ringside::config::Config;
 use ringside::control::export::Taps;
+use ringside::peer::Side;
 use ringside::telemetry::counters::{Counter, Counters};
 use ringside::telemetry::end::{By, End, Why};
 use ringside::telemetry::reason::Reason;
-use ringside::telemetry::record::{Connection, Event, Handshake, Outcome};
+use ringside::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -222,6 +223,19 @@ impl Proxy {
     /// The sum over the workers.
     pub(crate) fn count(&self, counter: impl Fn(&Counters) -> &Counter) -> u64 {
         self.count_each(counter).iter().sum()
+    }
+
+    /// What this side has sent on all workers.
+    pub(crate) fn traffic(&self, from: Side) -> Counts {
+        let server = self.server.as_ref().expect("it runs");
+        server.counters().iter().map(|counters| counters.from(from).total()).fold(Counts::default(), |sum, more| {
+            Counts {
+                frames: sum.frames + more.frames,
+                messages: sum.messages + more.messages,
+                bytes: sum.bytes + more.bytes,
+                compressed: sum.compressed + more.compressed,
+            }
+        })
     }
 
     /// What each worker has counted.

@@ -1,31 +1,61 @@
 //! The metrics' table as Prometheus' text exposition format 0.0.4.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
-use crate::telemetry::names::{ALL, Kind, Seen};
+use crate::telemetry::histogram::Snapshot;
+use crate::telemetry::names::{Figure, Kind, Metric, Seen, all};
 
 /// Every metric with what `seen` holds for it.
 pub(super) fn render(seen: &Seen<'_>) -> String {
-    let mut text = String::with_capacity(16 * 1024);
-    for metric in ALL {
+    let mut text = String::with_capacity(64 * 1024);
+    for metric in all() {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
-        line(&mut text, format_args!("# HELP {} {}", metric.name, metric.help));
+        line(&mut text, format_args!("# HELP {} {}", metric.name, metric.help.replace('\\', r"\\")));
         line(&mut text, format_args!("# TYPE {} {kind}", metric.name));
-        metric.read(seen, &mut |labels, figure| {
-            let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escape(value))).collect();
-            match labels.as_slice() {
-                [] => line(&mut text, format_args!("{} {figure}", metric.name)),
-                labels => line(&mut text, format_args!("{}{{{}}} {figure}", metric.name, labels.join(","))),
-            }
-        });
+        metric.read(seen, &mut |labels, figure| sample(&mut text, metric, labels, &figure));
     }
     text
 }
 
-fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
+fn sample(text: &mut String, metric: &Metric, labels: &[(&'static str, &str)], figure: &Figure) {
+    let name = metric.name;
+    match figure {
+        Figure::Whole(whole) => line(text, format_args!("{name}{} {whole}", Labels(labels))),
+        Figure::Seconds(seconds) => line(text, format_args!("{name}{} {seconds}", Labels(labels))),
+        Figure::Histogram(snapshot) => histogram(text, name, labels, snapshot),
+    }
+}
+
+/// Buckets are cumulative: each counts everything up to its bound.
+fn histogram(text: &mut String, name: &str, labels: &[(&'static str, &str)], snapshot: &Snapshot) {
+    let bounds = snapshot.bounds().map(|bound| bound.to_string()).chain(["+Inf".to_owned()]);
+    let mut so_far = 0;
+    for (bound, count) in bounds.zip(&snapshot.counts) {
+        so_far += count;
+        let labels = [labels, &[("le", &bound)]].concat();
+        line(text, format_args!("{name}_bucket{} {so_far}", Labels(&labels)));
+    }
+    line(text, format_args!("{name}_sum{} {}", Labels(labels), snapshot.sum()));
+    line(text, format_args!("{name}_count{} {so_far}", Labels(labels)));
+}
+
+/// `{name="value",...}`, or nothing.
+struct Labels<'l>(&'l [(&'static str, &'l str)]);
+
+impl fmt::Display for Labels<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (name, value)) in self.0.iter().enumerate() {
+            write!(f, "{}{name}=\"{}\"", if place == 0 { '{' } else { ',' }, escape(value))?;
+        }
+        if self.0.is_empty() { Ok(()) } else { f.write_char('}') }
+    }
+}
+
+fn line(text: &mut String, line: fmt::Arguments<'_>) {
     // Writing to a String does not fail.
     let _ = writeln!(text, "{line}");
 }
@@ -39,37 +69,30 @@ fn escape(value: &str) -> String {
 mod tests {
     use std::collections::HashSet;
     use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::render;
+    use crate::opcode::Opcode;
     use crate::peer::Side;
-    use crate::telemetry::counters::Counters;
+    use crate::telemetry::counters::{Counters, Phase};
     use crate::telemetry::end::{By, Why};
-    use crate::telemetry::names::{ALL, Process, Seen};
+    use crate::telemetry::names::tests::process;
+    use crate::telemetry::names::{Seen, all};
 
     fn text(workers: &[Arc<Counters>]) -> String {
-        let process = Process {
-            started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
-            engine: "epoll",
-            engine_why: "io_uring_setup: \"EPERM\"\nseccomp \\ sysctl".into(),
-            events_dropped: 0,
-            spans_dropped: 5,
-            spans_exported: 6,
-            log_lines_dropped: 7,
-        };
-        render(&Seen { workers, process: &process })
+        render(&Seen { workers, process: &process() })
     }
 
     #[test]
     fn every_line_is_a_comment_or_a_sample() {
         let workers = [Arc::new(Counters::default()), Arc::new(Counters::default())];
-        workers[0].from_client.messages.add(3);
-        workers[1].from_client.messages.add(4);
+        workers[0].from_client.messages(Opcode::Text).add(3);
+        workers[1].from_client.messages(Opcode::Text).add(4);
         let text = text(&workers);
         for expected in [
             "# TYPE ringside_messages_total counter",
-            "ringside_messages_total{direction=\"from_client\"} 7",
-            "ringside_messages_total{direction=\"from_app\"} 0",
+            "ringside_messages_total{direction=\"from_client\",opcode=\"text\"} 7",
+            "ringside_messages_total{direction=\"from_app\",opcode=\"binary\"} 0",
             "ringside_handshakes_total{outcome=\"refused\",reason=\"token_expired\"} 0",
             "ringside_spans_dropped_total 5",
             "ringside_workers 2",
@@ -78,10 +101,10 @@ mod tests {
         ] {
             assert!(text.lines().any(|line| line == expected), "no line {expected} in\n{text}");
         }
-        assert_eq!(text.lines().filter(|line| line.starts_with("# HELP ")).count(), ALL.len());
+        assert_eq!(text.lines().filter(|line| line.starts_with("# HELP ")).count(), all().count());
         for sample in text.lines().filter(|line| !line.starts_with('#')) {
             let (series, figure) = sample.rsplit_once(' ').expect("a figure");
-            assert!(figure.parse::<u64>().is_ok() && !series.is_empty(), "{sample}");
+            assert!(figure.parse::<f64>().is_ok() && !series.is_empty(), "{sample}");
         }
     }
 
@@ -123,9 +146,9 @@ mod tests {
     #[test]
     fn keepalive_rates_and_compression_are_shown_by_side() {
         let counters = Counters::default();
-        counters.pings(Side::Client).add(4);
-        counters.pings(Side::App).add(3);
-        counters.pongs(Side::Client).add(2);
+        counters.to(Side::Client).pings.add(4);
+        counters.to(Side::App).pings.add(3);
+        counters.from(Side::Client).pongs.add(2);
         counters.throttled.add(5);
         counters.from_app.compressed.add(6);
         let text = text(&[Arc::new(counters)]);
@@ -137,6 +160,29 @@ mod tests {
             "ringside_throttled_total 5",
             "ringside_messages_compressed_total{direction=\"from_client\"} 0",
             "ringside_messages_compressed_total{direction=\"from_app\"} 6",
+        ] {
+            assert!(text.lines().any(|line| line == expected), "no line {expected} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn buckets_of_a_histogram_add_up() {
+        let counters = Counters::default();
+        for millis in [1, 1, 2, 60_000] {
+            counters.phase(Phase::App, true).record_time(Duration::from_millis(millis));
+        }
+        let text = text(&[Arc::new(counters)]);
+        let series = |suffix: &str, le: &str, figure: &str| {
+            format!("ringside_handshake_duration_seconds_{suffix}{{outcome=\"opened\",phase=\"app\"{le}}} {figure}")
+        };
+        for expected in [
+            series("bucket", ",le=\"0.0005\"", "0"),
+            series("bucket", ",le=\"0.001\"", "2"),
+            series("bucket", ",le=\"0.0025\"", "3"),
+            series("bucket", ",le=\"30\"", "3"),
+            series("bucket", ",le=\"+Inf\"", "4"),
+            series("sum", "", "60.004"),
+            series("count", "", "4"),
         ] {
             assert!(text.lines().any(|line| line == expected), "no line {expected} in\n{text}");
         }

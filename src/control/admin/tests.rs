@@ -1,6 +1,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -11,7 +11,7 @@ use super::{AGE, Admin, CONNECTIONS, Config, GRACE, HEAD, Sources};
 use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
-use crate::telemetry::names::Process;
+use crate::telemetry::names::tests::process;
 
 struct Fixture {
     address: SocketAddr,
@@ -35,15 +35,7 @@ impl Fixture {
             pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
             workers: vec![Arc::clone(&counters)],
             ready: ready.clone(),
-            process: Box::new(|| Process {
-                started: SystemTime::now(),
-                engine: "epoll",
-                engine_why: "configured".into(),
-                events_dropped: 0,
-                spans_dropped: 0,
-                spans_exported: 0,
-                log_lines_dropped: 0,
-            }),
+            process: Box::new(process),
         };
         let (end, watch) = drain::channel();
         let server = tokio::spawn(admin.serve(sources, watch));
@@ -82,7 +74,12 @@ async fn ready_names_what_is_waited_for() {
     let block = fixture.ready.block("worker 1");
     let answer = fixture.ask("GET /readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\nnot ready: waiting for worker 1\nengine: epoll (configured)\n"), "{answer}");
+    assert!(
+        answer.ends_with(
+            "\r\n\r\nnot ready: waiting for worker 1\nengine: epoll (io_uring_setup: \"EPERM\"\nseccomp \\ sysctl)\n"
+        ),
+        "{answer}"
+    );
     drop(block);
     let answer = fixture.ask("GET /readyz").await;
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\n\r\nready\nengine: epoll"), "{answer}");
@@ -160,7 +157,12 @@ async fn a_drain_is_told_at_once_and_served_to_its_end() {
     fixture.drain.trigger();
     let answer = fixture.ask("GET /readyz").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.ends_with("\r\n\r\ndraining, 12 connections left\nengine: epoll (configured)\n"), "{answer}");
+    assert!(
+        answer.ends_with(
+            "\r\n\r\ndraining, 12 connections left\nengine: epoll (io_uring_setup: \"EPERM\"\nseccomp \\ sysctl)\n"
+        ),
+        "{answer}"
+    );
     fixture.counters.held.sub(11);
     assert!(fixture.ask("GET /readyz").await.contains("draining, 1 connections left\n"));
     assert!(fixture.ask("GET /livez").await.starts_with("HTTP/1.1 200 "));

@@ -8,6 +8,7 @@ use crate::bytesize::ByteSize;
 use crate::peer::Side;
 use crate::rule::Rule;
 use crate::session::{Config, Session, Start, Violation};
+use crate::telemetry::counters::Traffic;
 use crate::telemetry::end::{By, Why};
 use crate::telemetry::record::Counts;
 use crate::window::Window;
@@ -269,6 +270,6 @@ fn needs_no_room_while_nothing_is_held() {
     let mut buf = text(APP, "hello");
     let mut filled = 0..buf.len();
     let mut window = Window::new(&mut buf, &mut filled);
-    session.handle_bytes(APP, &mut window, std::time::Instant::now()).unwrap();
+    session.handle_bytes(APP, &mut window, &Traffic::default(), std::time::Instant::now()).unwrap();
     assert_eq!(window.len(), 7);
 }

@@ -73,7 +73,7 @@ struct Outcome {
     verdicts: Vec<Violation>,
     /// By sender.
     counts: [Counts; 2],
-    pongs: [u32; 2],
+    pongs: [u64; 2],
     /// Sides that were given up.
     lost: Vec<Side>,
     finished: Vec<Side>,
@@ -106,7 +106,7 @@ fn play(streams: &[(Side, &[u8])], cuts: &[usize]) -> Outcome {
         got: [CLIENT, APP].map(|to| relayed_and_ours(&mut pair, to)),
         verdicts,
         counts: [CLIENT, APP].map(|from| pair.session.counts(from)),
-        pongs: [CLIENT, APP].map(|from| pair.session.take_pongs(from)),
+        pongs: [CLIENT, APP].map(|from| pair.counters.from(from).pongs.get()),
         lost,
         finished: pair.finished.clone(),
         end: pair.session.end(),

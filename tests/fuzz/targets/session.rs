@@ -22,6 +22,7 @@ use ringside::rate::meter::Meter;
 use ringside::rate::subjects::Subjects;
 use ringside::rate::{Action, Limit, Limits, Rate};
 use ringside::session::{Config, Ending, HEADROOM, Injected, Keepalive, Notice, Parting, Session, Start};
+use ringside::telemetry::counters::Counters;
 use ringside::telemetry::end::End;
 use ringside::telemetry::record::Counts;
 use ringside::window::Window;
@@ -68,8 +69,6 @@ struct Direction {
     finish: Finish,
     /// The payloads of our Pings to the receiver.
     pings: Vec<Vec<u8>>,
-    /// Answers of the receiver to them, as the session counts.
-    answered: u32,
 }
 
 /// The end of the write half toward the receiver.
@@ -82,6 +81,7 @@ enum Finish {
 
 struct Driver {
     session: Session,
+    counters: Arc<Counters>,
     now: Instant,
     deflate: bool,
     pings: [bool; 2],
@@ -126,6 +126,7 @@ impl Driver {
         };
         Self {
             session: Session::new(Arc::new(config), start),
+            counters: Arc::default(),
             now,
             deflate: has(0),
             pings,
@@ -199,8 +200,9 @@ impl Driver {
         }
         let mut filled = HEADROOM..buffer.len();
         let mut window = Window::new(&mut buffer, &mut filled);
-        let mut verdict = Ok(());
-        self.begins(|session, now| verdict = session.handle_bytes(side, &mut window, now));
+        let (mut verdict, counters) = (Ok(()), Arc::clone(&self.counters));
+        let traffic = counters.from(side);
+        self.begins(|session, now| verdict = session.handle_bytes(side, &mut window, traffic, now));
 
         let direction = &mut self.directions[side as usize];
         let passed = window.bytes();
@@ -349,9 +351,9 @@ impl Driver {
         assert!(!is_paused || self.throttles && self.session.poll_timeout().is_some(), "a pause without an end");
         assert!(self.session.may_read(Side::App));
         for side in SIDES {
-            let pongs = self.session.take_pongs(side);
-            self.toward(side).answered += pongs;
-            let (answered, asked) = (self.toward(side).answered, !self.toward(side).pings.is_empty());
+            let traffic = self.counters.from(side);
+            assert_eq!(traffic.total(), self.session.counts(side), "the worker counts what the session counts");
+            let (answered, asked) = (traffic.pongs.get(), !self.toward(side).pings.is_empty());
             assert!(asked || self.session.round_trip(side).is_none(), "a round trip without a Ping");
             let Direction { sent, passed, ended, .. } = self.from(side);
             if bound.is_none() && !is_over {
@@ -404,7 +406,8 @@ impl Driver {
             let mut late = [0x88, 0x02, 0x03, 0xE8];
             let mut filled = 0..late.len();
             let mut window = Window::new(&mut late, &mut filled);
-            assert_eq!(self.session.handle_bytes(side, &mut window, self.now), Ok(()));
+            let traffic = self.counters.from(side);
+            assert_eq!(self.session.handle_bytes(side, &mut window, traffic, self.now), Ok(()));
             assert!(window.is_empty());
         }
         self.session.handle_drain(self.now, self.now);
@@ -425,7 +428,6 @@ impl Direction {
             lost: false,
             finish: Finish::NotYet,
             pings: Vec::new(),
-            answered: 0,
         }
     }
 }

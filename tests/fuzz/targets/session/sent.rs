@@ -28,7 +28,7 @@ pub struct Sent {
     /// What is to pass, if all is good: what was told without answers to our Pings.
     pub due: Vec<u8>,
     /// How many answers to our Pings there were.
-    pub answers: u32,
+    pub answers: u64,
 }
 
 impl Sent {

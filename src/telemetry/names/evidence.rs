@@ -1,0 +1,50 @@
+//! What becomes of logs and spans themselves.
+
+use super::{Kind, Metric};
+
+pub(super) const METRICS: &[Metric] = &[
+    Metric {
+        name: "ringside_events_dropped_total",
+        kind: Kind::Counter,
+        help: "Handshakes and connections that got neither log line nor span because the export thread was behind.",
+        read: |seen, samples| samples(&[], seen.process.events.dropped.into()),
+    },
+    Metric {
+        name: "ringside_spans_exported_total",
+        kind: Kind::Counter,
+        help: "Spans the collector took.",
+        read: |seen, samples| samples(&[], seen.process.spans_exported.into()),
+    },
+    Metric {
+        name: "ringside_spans_dropped_total",
+        kind: Kind::Counter,
+        help: "Spans lost because the collector was slow, absent or refused them. Rising: look at the collector.",
+        read: |seen, samples| samples(&[], seen.process.spans.dropped.into()),
+    },
+    Metric {
+        name: "ringside_export_queue_length",
+        kind: Kind::Gauge,
+        help: "What waits for the export thread (events) and for the collector (spans). At its limit, what comes is dropped.",
+        read: |seen, samples| {
+            for (queue, figures) in [("events", &seen.process.events), ("spans", &seen.process.spans)] {
+                samples(&[("queue", queue)], figures.waiting.into());
+            }
+        },
+    },
+    Metric {
+        name: "ringside_export_queue_limit",
+        kind: Kind::Gauge,
+        help: "How many may wait there. 0 spans: nothing is exported.",
+        read: |seen, samples| {
+            for (queue, figures) in [("events", &seen.process.events), ("spans", &seen.process.spans)] {
+                samples(&[("queue", queue)], figures.limit.into());
+            }
+        },
+    },
+    Metric {
+        name: "ringside_log_lines_dropped_total",
+        kind: Kind::Counter,
+        help: "Log lines lost because standard error was not read fast enough.",
+        read: |seen, samples| samples(&[], seen.process.log_lines_dropped.into()),
+    },
+];
