@@ -34,7 +34,7 @@ use crate::ring::stream::Stream;
 use crate::session::Session;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::end::{By, End, Why};
-use crate::telemetry::record::{Counts, RoundTrip};
+use crate::telemetry::live::Live;
 use crate::telemetry::trace::Ids;
 use crate::tls::records::Records;
 
@@ -73,6 +73,8 @@ pub struct App {
 /// What the driver needs of the worker it runs on.
 #[derive(Clone, Debug)]
 pub struct Means {
+    /// Its bounds.
+    pub config: Config,
     /// Where buffers come from.
     pub pool: Rc<Pool>,
     /// Where traffic is counted.
@@ -81,25 +83,10 @@ pub struct Means {
     pub ids: Rc<RefCell<Ids>>,
 }
 
-/// How a connection ended, and what each side had sent by then.
-#[derive(Clone, Copy, Debug)]
-pub struct Outcome {
-    /// Who ended it and why.
-    pub end: End,
-    /// What the client sent.
-    pub from_client: Counts,
-    /// What the app sent.
-    pub from_app: Counts,
-    /// Of our Pings to the client.
-    pub client_round_trip: Option<RoundTrip>,
-    /// Of our Pings to the app.
-    pub app_round_trip: Option<RoundTrip>,
-}
-
 /// The end of a connection whose driver was left in the middle, which only a fault of ours can do.
 pub const LOST: End = End { by: By::Ringside, why: Why::Internal, code_sent: None, code_received: None };
 
-/// Relays until the connection is over, and closes both sockets.
+/// Relays until the connection is over, and closes both sockets. `live` is told how it goes, `ended` how it ended.
 ///
 /// When `stop` is done, the session is told to close, and to be over by the time that it gives.
 ///
@@ -109,12 +96,12 @@ pub fn run(
     client: Client,
     app: App,
     session: Session,
-    config: Config,
     means: Means,
+    live: Rc<Live>,
     stop: impl Future<Output = Instant>,
-    ended: impl FnOnce(Outcome),
+    ended: impl FnOnce(End),
 ) -> impl Future<Output = ()> {
-    let link = Link::new(client.stream, client.tls, app.stream, session, config, means);
+    let link = Link::new([client.stream, app.stream], client.tls, session, means, live);
     let (wire, early, app_early) = (client.wire, client.early, app.early);
     async move {
         {
@@ -132,7 +119,7 @@ pub fn run(
                         stopping = true;
                         link.drain(until);
                     }
-                    link.shut_lost();
+                    link.look_after_ends();
                     if (client_done && app_done) || link.is_cut() || clock.poll(&link, cx).is_ready() {
                         return Poll::Ready(());
                     }
@@ -144,8 +131,8 @@ pub fn run(
             })
             .await;
         }
-        let outcome = link.outcome();
+        let end = link.end();
         link.part();
-        ended(outcome);
+        ended(end);
     }
 }

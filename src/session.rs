@@ -303,6 +303,16 @@ impl Session {
         self.watch.liveness(side).round_trip()
     }
 
+    /// Pings of ours that `side` has left unanswered in a row, the latest included.
+    pub const fn missed(&self, side: Side) -> u32 {
+        self.watch.liveness(side).missed()
+    }
+
+    /// Who began the end and why, once it has begun; a fault that came later takes its place.
+    pub const fn closing(&self) -> Option<(By, Why)> {
+        self.closing.cause()
+    }
+
     const fn is_over(&self) -> bool {
         self.closing.is_over() || (self.from_client.ends.is_done() && self.from_app.ends.is_done())
     }

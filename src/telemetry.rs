@@ -4,6 +4,7 @@ pub mod code;
 pub mod counters;
 pub mod end;
 pub mod histogram;
+pub mod live;
 pub mod moment;
 pub mod names;
 pub mod reason;

@@ -4,6 +4,7 @@
 //! [`Snapshot`]. A worker accepts, starts a task that opens the connection, and when that has its 101, another
 //! that relays: what opening needed is gone by then.
 
+mod census;
 mod connection;
 mod crowd;
 
@@ -18,6 +19,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::Receiver;
 use tokio::time::timeout_at;
 
 use crate::bytesize::ByteSize;
@@ -36,6 +38,8 @@ use crate::telemetry::report::Reporter;
 use crate::telemetry::trace::Ids;
 use crate::{relay, session};
 
+pub use census::Door;
+use census::{Ask, Census};
 use connection::Local;
 use crowd::Crowd;
 
@@ -99,6 +103,8 @@ pub struct Plan {
     pub stop: DrainWatch,
     /// How to stop.
     pub drain: Pace,
+    /// How often each connection that is sampled is told of while it lives; `None`: only when it ends.
+    pub checkpoint: Option<Duration>,
 }
 
 /// A worker that accepts connections.
@@ -108,6 +114,8 @@ pub struct Started {
     pub thread: JoinHandle<usize>,
     /// What it asks of the kernel.
     pub usage: Arc<Usage>,
+    /// The way to ask it who is here.
+    pub door: Door,
 }
 
 /// Starts a worker. Returns when it accepts connections.
@@ -116,9 +124,10 @@ pub struct Started {
 /// When its thread, its engine or its listener cannot start.
 pub fn start(plan: Plan) -> io::Result<Started> {
     let (started, outcome) = mpsc::sync_channel(1);
+    let (door, questions) = census::door();
     let thread = std::thread::Builder::new().name(format!("worker-{}", plan.index)).spawn(move || {
         match Runtime::new(plan.engine, plan.connections).and_then(|runtime| Ok((runtime, Ids::from_os()?))) {
-            Ok((runtime, ids)) => runtime.block_on(work(plan, ids, &started)),
+            Ok((runtime, ids)) => runtime.block_on(work(plan, ids, &started, questions)),
             // Nobody waits for the answer only when the starting thread is gone, and with it this process.
             Err(error) => {
                 let _ = started.send(Err(error));
@@ -127,10 +136,15 @@ pub fn start(plan: Plan) -> io::Result<Started> {
         }
     })?;
     let usage = outcome.recv().unwrap_or_else(|_| Err(io::Error::other("the worker panicked at its start")))?;
-    Ok(Started { thread, usage })
+    Ok(Started { thread, usage, door })
 }
 
-async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<Arc<Usage>>>) -> usize {
+async fn work(
+    plan: Plan,
+    ids: Ids,
+    started: &mpsc::SyncSender<io::Result<Arc<Usage>>>,
+    questions: Receiver<Ask>,
+) -> usize {
     let listener = Listener::new(plan.engine, plan.listener);
     let (listener, answer) = match listener {
         Ok(listener) => (Some(listener), Ok(usage::of_this_thread())),
@@ -142,7 +156,7 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<Arc<Us
     let counters = Arc::clone(&plan.counters);
     let waits = Arc::clone(&plan.counters);
     let pool = Pool::new(plan.buffers, Box::new(move || waits.lease_waits.add(1)));
-    let ids = Rc::new(RefCell::new(ids));
+    let (ids, census) = (Rc::new(RefCell::new(ids)), Rc::<Census>::default());
     let stopping = Rc::new(Cell::new(false));
     let local = Rc::new(Local {
         index: plan.index,
@@ -150,17 +164,21 @@ async fn work(plan: Plan, ids: Ids, started: &mpsc::SyncSender<io::Result<Arc<Us
         session: plan.session,
         rates: Arc::new(plan.rates),
         subjects: plan.subjects,
-        relay: plan.relay,
         opening: opening::Means {
             engine: plan.engine,
             pool: Rc::clone(&pool),
             ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
-        relaying: relay::Means { pool, counters: Arc::clone(&counters), ids: Rc::clone(&ids) },
+        relaying: relay::Means { config: plan.relay, pool, counters: Arc::clone(&counters), ids: Rc::clone(&ids) },
         reporter: plan.reporter,
-        crowd: Crowd::new(counters, plan.drain, ids),
+        crowd: Crowd::new(counters, plan.drain, Rc::clone(&ids)),
+        census: Rc::clone(&census),
     });
+    runtime::spawn(census::answer(Rc::clone(&census), questions));
+    if let Some(every) = plan.checkpoint {
+        runtime::spawn(census::checkpoints(census, every, local.reporter.clone(), ids));
+    }
     let began = accept(&local, listener, plan.connections, plan.stop.clone()).await;
     stopping.set(true);
     empty(&local.crowd, began).await

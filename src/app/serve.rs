@@ -26,7 +26,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::names::{Process, Queue};
 use crate::telemetry::report::{self, Reporter};
 use crate::telemetry::trace::Sampler;
-use crate::worker::{self, Plan, Started};
+use crate::worker::{self, Door, Plan, Started};
 
 /// How often a drain tells the log how it goes.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -45,6 +45,7 @@ pub struct Server {
     buffers: usize,
     counters: Vec<Arc<Counters>>,
     usages: Vec<Arc<Usage>>,
+    doors: Vec<Door>,
     workers: Vec<JoinHandle<usize>>,
     drain: Drain,
     pace: Pace,
@@ -111,6 +112,7 @@ impl Server {
             buffers: pool::bound(config.worker.buffers) * count,
             counters: Vec::new(),
             usages: Vec::new(),
+            doors: Vec::new(),
             workers: Vec::new(),
             drain,
             pace: config.worker.drain,
@@ -135,10 +137,12 @@ impl Server {
                 reporter: server.reporter.clone(),
                 stop: watch.clone(),
                 drain: config.worker.drain,
+                checkpoint: None,
             };
-            let Started { thread, usage } = worker::start(plan).map_err(StartError::Worker)?;
+            let Started { thread, usage, door } = worker::start(plan).map_err(StartError::Worker)?;
             server.workers.push(thread);
             server.usages.push(usage);
+            server.doors.push(door);
         }
         tracing::info!(%address, %engine, workers = count, connections = connections * count, "listening");
         Ok(server)
@@ -157,6 +161,11 @@ impl Server {
     /// Each worker's counters.
     pub fn counters(&self) -> &[Arc<Counters>] {
         &self.counters
+    }
+
+    /// The way to ask each worker who is connected.
+    pub fn doors(&self) -> &[Door] {
+        &self.doors
     }
 
     /// The wish to stop: trigger it, and see when all connections are gone. Each clone is the same drain.

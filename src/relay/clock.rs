@@ -73,7 +73,7 @@ impl Clock {
         let ending = self.ending.map(|since| link.last_moment(since));
         let stalled = link.stalled().map(|(_, since)| {
             let looked = self.looked.map_or(since, |looked| looked.max(since));
-            (since + link.config.write_stall).min(looked + PRESSED)
+            (since + link.means.config.write_stall).min(looked + PRESSED)
         });
         [ending, stalled, link.session_deadline()].into_iter().flatten().min()
     }
@@ -96,7 +96,7 @@ impl Clock {
         let Some((side, since)) = link.stalled() else { return };
         let stuck = now.saturating_duration_since(since);
         let pressed = stuck >= PRESSED && link.means.pool.is_waited_for();
-        if pressed || stuck >= link.config.write_stall {
+        if pressed || stuck >= link.means.config.write_stall {
             link.give_up(side, now);
         }
         self.looked = Some(now);

@@ -3,15 +3,19 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::socket::Socket;
-use super::{Config, LOST, Means, Outcome};
+use super::{LOST, Means};
 use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
 use crate::session::{Ending, HEADROOM, Injected, Parting, Session};
 use crate::telemetry::counters::PROMPT;
+use crate::telemetry::end::End;
+use crate::telemetry::live::Live;
+use crate::telemetry::moment::What;
 use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
 
 /// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
@@ -51,18 +55,17 @@ pub(super) struct Link {
     unsettled: Cell<bool>,
     /// When all must be over, because this process stops.
     until: Cell<Option<Instant>>,
-    pub(super) config: Config,
     pub(super) means: Means,
+    live: Rc<Live>,
 }
 
 impl Link {
     pub(super) fn new(
-        client: Stream,
+        [client, app]: [Stream; 2],
         tls: Option<Box<dyn Records>>,
-        app: Stream,
         session: Session,
-        config: Config,
         means: Means,
+        live: Rc<Live>,
     ) -> Self {
         Self {
             client: Socket::new(client),
@@ -72,8 +75,8 @@ impl Link {
             replies: RefCell::default(),
             unsettled: Cell::new(false),
             until: Cell::new(None),
-            config,
             means,
+            live,
         }
     }
 
@@ -114,8 +117,12 @@ impl Link {
             || !session.is_steady()
         {
             self.unsettled.set(true);
-            self.means.counters.throttled.add((!session.may_read(from)).into());
+            if !session.may_read(from) {
+                self.means.counters.throttled.add(1);
+                self.live.note(What::Throttled, now);
+            }
         }
+        self.live.relayed(from, session.counts(from), session.round_trip(from));
     }
 
     /// What there is to do toward `to` besides relaying.
@@ -164,11 +171,14 @@ impl Link {
         self.tell(|session| session.handle_end(side, Ending::WriteStalled, now));
     }
 
-    /// Shuts the sockets that the session has given up, which ends what waits for them.
-    pub(super) fn shut_lost(&self) {
+    /// Notes that the end has begun, and shuts the sockets that the session has given up, which ends what waits for them.
+    pub(super) fn look_after_ends(&self) {
         let session = self.session.borrow();
         if session.is_steady() {
             return;
+        }
+        if let Some(cause) = session.closing() {
+            self.live.close(cause, Instant::now());
         }
         for side in [Side::Client, Side::App] {
             if session.is_lost(side) {
@@ -195,7 +205,7 @@ impl Link {
 
     /// When all must be over, if the session has ended at `since` and what is due is still being written.
     pub(super) fn last_moment(&self, since: Instant) -> Instant {
-        let last = since + self.config.closing;
+        let last = since + self.means.config.closing;
         self.until.get().map_or(last, |until| until.min(last))
     }
 
@@ -225,6 +235,9 @@ impl Link {
             Injected::Close(frame) => frame,
             Injected::Ping(frame) => {
                 self.means.counters.to(to).pings.add(1);
+                if self.session.borrow().missed(to) > 1 {
+                    self.live.note(What::PingUnanswered(to), Instant::now());
+                }
                 frame
             }
         };
@@ -307,15 +320,9 @@ impl Link {
         self.tell(|session| session.handle_end(to, Ending::Reset, Instant::now()));
     }
 
-    pub(super) fn outcome(&self) -> Outcome {
-        let session = self.session.borrow();
-        Outcome {
-            end: session.end().unwrap_or(LOST),
-            from_client: session.counts(Side::Client),
-            from_app: session.counts(Side::App),
-            client_round_trip: session.round_trip(Side::Client),
-            app_round_trip: session.round_trip(Side::App),
-        }
+    /// How the connection ended.
+    pub(super) fn end(&self) -> End {
+        self.session.borrow().end().unwrap_or(LOST)
     }
 
     /// Closes both sockets, so that a cut looks like one.

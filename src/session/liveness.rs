@@ -92,6 +92,11 @@ impl Liveness {
         Silence::Bearable
     }
 
+    /// Pings since it was heard.
+    pub(super) const fn missed(&self) -> u32 {
+        self.missed
+    }
+
     pub(super) const fn is_due(&self) -> bool {
         self.due
     }

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
+use super::census::Census;
 use super::crowd::{Crowd, Place};
 use crate::jwt::verify::Verified;
 use crate::opening::{self, Arrival, Opened, Snapshot};
@@ -16,9 +17,10 @@ use crate::ring::runtime;
 use crate::session::{self, Session, Start};
 use crate::telemetry::code::CodeClass;
 use crate::telemetry::counters::{Counters, Phase};
-use crate::telemetry::moment::Moments;
+use crate::telemetry::end::End;
+use crate::telemetry::live::{Live, Who};
 use crate::telemetry::reason::Reason;
-use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
+use crate::telemetry::record::{Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
 use crate::telemetry::suite::Suite;
 
@@ -29,22 +31,22 @@ pub(super) struct Local {
     pub(super) session: Arc<session::Config>,
     pub(super) rates: Arc<Limits>,
     pub(super) subjects: Arc<Subjects>,
-    pub(super) relay: relay::Config,
     pub(super) opening: opening::Means,
     pub(super) relaying: relay::Means,
     pub(super) reporter: Reporter,
     pub(super) crowd: Crowd,
+    pub(super) census: Rc<Census>,
 }
 
 /// Opens a connection, reports how that went, and has it relayed by a task of its own: what opening needed is freed
 /// with this one.
 pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
-    let (handshake, opened) = opening::open(arrival, &local.snapshot, &local.opening).await;
+    let (mut handshake, opened) = opening::open(arrival, &local.snapshot, &local.opening).await;
     let counters = &local.relaying.counters;
     count(counters, &handshake);
     match opened {
         Ok(opened) => {
-            let relayed = Relayed::new(&local, &handshake, place);
+            let relayed = Relayed::new(&local, &mut handshake, place);
             runtime::spawn(relay(&local, opened, relayed));
             local.reporter.report(Event::Handshake(Box::new(handshake)));
         }
@@ -87,7 +89,8 @@ fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output 
     let app = relay::App { stream: app, early: app_early };
     let means = local.relaying.clone();
     let stop = relayed.place.dispersed();
-    relay::run(client, app, session, local.relay, means, stop, |outcome| relayed.end(outcome))
+    let live = Rc::clone(&relayed.live);
+    relay::run(client, app, session, means, live, stop, |end| relayed.end(end))
 }
 
 /// What its session needs to know of a connection. Nothing else of its token is needed any more: the claims would stay
@@ -106,56 +109,46 @@ fn start(local: &Local, deflate: bool, permit: Permit) -> Start {
     }
 }
 
-/// The record of a connection while it is relayed. It is reported however the relaying ends.
+/// A connection that is relayed. Its record is reported however the relaying ends.
 struct Relayed {
     local: Rc<Local>,
     place: Place,
-    began: Instant,
-    record: Option<Box<Connection>>,
+    live: Rc<Live>,
+    end: End,
 }
 
 impl Relayed {
-    fn new(local: &Rc<Local>, handshake: &Handshake, place: Place) -> Self {
+    fn new(local: &Rc<Local>, handshake: &mut Handshake, place: Place) -> Self {
         local.relaying.counters.open.add(1);
-        let record = Connection {
+        let span = handshake.span.child(&mut local.opening.ids.borrow_mut());
+        handshake.connection = Some(span.id);
+        let who = Who {
             id: handshake.id,
             client: handshake.client,
-            span: handshake.span.child(&mut local.opening.ids.borrow_mut()),
-            handshake: handshake.span,
-            started: SystemTime::now(),
-            took: Duration::ZERO,
-            subject: handshake.subject.clone(),
-            protocol: handshake.protocol.clone(),
-            from_client: Counts::default(),
-            from_app: Counts::default(),
-            client_round_trip: None,
-            app_round_trip: None,
-            moments: Moments::default(),
-            end: relay::LOST,
+            span,
+            handshake: handshake.span.id,
+            subject: handshake.subject.as_deref().map(Box::from),
+            protocol: handshake.protocol.as_deref().map(Box::from),
         };
-        Self { local: Rc::clone(local), place, began: Instant::now(), record: Some(Box::new(record)) }
+        let live = Rc::new(Live::new(who, SystemTime::now(), Instant::now()));
+        local.census.enter(&live);
+        Self { local: Rc::clone(local), place, live, end: relay::LOST }
     }
 
-    fn end(mut self, outcome: relay::Outcome) {
-        if let Some(record) = &mut self.record {
-            record.end = outcome.end;
-            record.from_client = outcome.from_client;
-            record.from_app = outcome.from_app;
-            record.client_round_trip = outcome.client_round_trip;
-            record.app_round_trip = outcome.app_round_trip;
-        }
+    fn end(mut self, end: End) {
+        self.end = end;
     }
 }
 
 impl Drop for Relayed {
     fn drop(&mut self) {
-        let Some(mut record) = self.record.take() else { return };
-        record.took = self.began.elapsed();
-        let counters = &self.local.relaying.counters;
+        let Self { local, live, end, .. } = self;
+        local.census.leave(live);
+        let counters = &local.relaying.counters;
         counters.open.sub(1);
-        counters.ended(record.end.by, record.end.why).add(1);
-        counters.codes(CodeClass::of(record.end.code_sent), true).add(1);
-        counters.codes(CodeClass::of(record.end.code_received), false).add(1);
-        self.local.reporter.report(Event::Connection(record));
+        counters.ended(end.by, end.why).add(1);
+        counters.codes(CodeClass::of(end.code_sent), true).add(1);
+        counters.codes(CodeClass::of(end.code_received), false).add(1);
+        local.reporter.report(Event::Connection(Box::new(live.end(*end, Instant::now()))));
     }
 }
