@@ -20,6 +20,7 @@ mod raw;
 mod read;
 mod resolve;
 mod suggest;
+mod traces;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

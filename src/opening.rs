@@ -35,7 +35,7 @@ use crate::ring::engine::Engine;
 use crate::ring::pool::Pool;
 use crate::ring::stream::Stream;
 use crate::telemetry::record::{ConnectionId, Handshake, Outcome};
-use crate::telemetry::trace::{Ids, Remote, Sampler, Span};
+use crate::telemetry::trace::{self, Ids, Remote};
 use crate::tls::acceptor::Acceptor;
 use crate::tls::records::Records;
 use crate::upstream;
@@ -70,8 +70,8 @@ pub struct Snapshot {
     pub policy: Policy,
     /// The way to the app.
     pub app: upstream::Config,
-    /// Which traces are exported.
-    pub sampler: Sampler,
+    /// Which spans there are.
+    pub traces: trace::Config,
 }
 
 /// What a worker lends to the connections it opens.
@@ -134,7 +134,7 @@ impl Refused {
 pub async fn open(arrival: Arrival, snapshot: &Snapshot, means: &Means) -> (Handshake, Result<Opened, Refused>) {
     let Arrival { stream, client, id, surplus } = arrival;
     let started = Instant::now();
-    let span = Span::handshake(None, snapshot.sampler, &mut means.ids.borrow_mut());
+    let span = snapshot.traces.handshake(None, &mut means.ids.borrow_mut());
     let record = Handshake::begin(id, client, span, SystemTime::now());
     let mut opening = Opening { client: Client::new(stream, Rc::clone(&means.pool)), snapshot, means, record, started };
     let joined = opening.run(surplus).await;
@@ -220,7 +220,7 @@ impl Opening<'_> {
             && let Some(remote) = Remote::parse(value)
         {
             let ids = &mut self.means.ids.borrow_mut();
-            self.record.span = Span::handshake(Some(remote), self.snapshot.sampler, ids);
+            self.record.span = self.snapshot.traces.handshake(Some(remote), ids);
         }
     }
 

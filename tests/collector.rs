@@ -16,7 +16,7 @@ use ringside::telemetry::moment::Moments;
 use ringside::telemetry::reason::Reason;
 use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome, RoundTrip};
 use ringside::telemetry::report::{self, Reporter};
-use ringside::telemetry::trace::{Ids, Remote, Sampler, Span};
+use ringside::telemetry::trace::{self, Ids, Remote, Sampler, Span};
 
 use collector::{Collector, Manner, attribute};
 
@@ -31,7 +31,8 @@ const PROTOCOLS: &[Protocol] =
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn config(endpoint: &str) -> Config {
-    Config { endpoint: endpoint.to_owned(), protocol: Protocol::HttpProtobuf, sample_ratio: 1.0 }
+    let traces = trace::Config::default();
+    Config { endpoint: endpoint.to_owned(), protocol: Protocol::HttpProtobuf, traces }
 }
 
 fn start(endpoint: &str) -> (Reporter, Export) {

@@ -16,6 +16,7 @@ use ringside::policy::auth::TokenSource;
 use ringside::rate::{Action, Limit, Limits, Rate};
 use ringside::ring::engine::Choice;
 use ringside::session::{Keepalive, Notice};
+use ringside::telemetry::trace::{self, Messages, Sampler};
 use ringside::upstream::Address;
 
 const NO_ENV: [(&str, &str); 0] = [];
@@ -216,7 +217,7 @@ fn tokens_can_be_verified_or_it_is_told() {
 fn defaults_are_those_of_the_table() {
     let mut tables = String::from("[app]\naddress = \"127.0.0.1:3000\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n");
     tables += "[auth.jwt]\nkeys = \"j\"\n[telemetry.traces]\nendpoint = \"http://a\"\n[admin]\n";
-    tables += "[limits.connection]\nmessages = 9\n[limits.subject]\nmessages = 9\n";
+    tables += "[limits.connection]\nmessages = 9\n[limits.subject]\nmessages = 9\n[telemetry.traces.messages]\n";
     let silent = config(&tables);
     for key in KEYS {
         let Some(default) = key.default else { continue };
@@ -249,7 +250,12 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(silent.policy.from, [TokenSource::Header, TokenSource::Subprotocol]);
     assert_eq!(silent.jwt.unwrap().verify.leeway, Duration::from_secs(30));
     assert_eq!(silent.admin.unwrap().address, "127.0.0.1:9901".parse::<SocketAddr>().unwrap());
-    assert_eq!(silent.traces.unwrap().protocol, Protocol::HttpProtobuf);
+    let traces = silent.traces.unwrap();
+    let messages = Some(Messages { sampler: Sampler::ratio(0.01), per_second: 10.try_into().unwrap() });
+    assert_eq!(
+        (traces.protocol, traces.traces),
+        (Protocol::HttpProtobuf, trace::Config { messages, ..trace::Config::default() })
+    );
 }
 
 #[test]
@@ -293,6 +299,11 @@ claims_to_headers = { tenant = "x-tenant", "https://a.b/c" = "x-c" }
 endpoint = "http://127.0.0.1:4317"
 protocol = "grpc"
 sample_ratio = 0
+trust_client = true
+checkpoint = "off"
+[telemetry.traces.messages]
+sample_ratio = 1
+per_second = 1000
 [runtime]
 engine = "io_uring"
 workers = 2
@@ -314,7 +325,10 @@ workers = 2
     assert_eq!(config.policy.claims_to_headers["https://a.b/c"].as_str(), "x-c");
     assert_eq!((config.worker.engine, config.worker.workers.unwrap().get()), (Choice::IoUring, 2));
     let traces = config.traces.unwrap();
-    assert_eq!((traces.protocol, traces.sample_ratio.to_bits()), (Protocol::Grpc, 0f64.to_bits()));
+    assert_eq!(traces.protocol, Protocol::Grpc);
+    let messages = Some(Messages { sampler: Sampler::ratio(1.0), per_second: 1000.try_into().unwrap() });
+    let expected = trace::Config { sampler: Sampler::ratio(0.0), trust_client: true, checkpoint: None, messages };
+    assert_eq!(traces.traces, expected);
 }
 
 #[test]
@@ -406,6 +420,28 @@ fn a_life_that_makes_no_sense_is_told() {
     ] {
         let app = if text.starts_with("[app]") { "" } else { MINIMAL };
         let whole = format!("{app}{text}");
+        let (line, path, message) = problem(&whole);
+        assert_eq!((line, path.as_str()), (whole.lines().count(), key), "{text}: {message}");
+        assert!(message.contains(part), "{text}: {message}");
+    }
+}
+
+#[test]
+fn spans_that_make_no_sense_are_told() {
+    const TRACES: &str = "[telemetry.traces]\nendpoint = \"http://a\"\n";
+    for (text, key, part) in [
+        ("sample_ratio = 1.01", "telemetry.traces.sample_ratio", "0.0 to 1.0"),
+        ("trust_client = \"yes\"", "telemetry.traces.trust_client", "true or false"),
+        ("checkpoint = \"999ms\"", "telemetry.traces.checkpoint", "at least \"1s\""),
+        ("checkpoint = \"25h\"", "telemetry.traces.checkpoint", "at most \"1day\""),
+        ("checkpoint = false", "telemetry.traces.checkpoint", "or \"off\""),
+        ("messages = true", "telemetry.traces.messages", "[telemetry.traces.messages] on a line of its own"),
+        ("[telemetry.traces.messages]\nsample_ratio = -0.1", "telemetry.traces.messages.sample_ratio", "0.0 to 1.0"),
+        ("[telemetry.traces.messages]\nper_second = 0", "telemetry.traces.messages.per_second", "at least 1"),
+        ("[telemetry.traces.messages]\nper_second = 1001", "telemetry.traces.messages.per_second", "at most 1000"),
+        ("[telemetry.traces.messages]\nratio = 1", "telemetry.traces.messages.ratio", "sample_ratio, per_second"),
+    ] {
+        let whole = format!("{MINIMAL}{TRACES}{text}");
         let (line, path, message) = problem(&whole);
         assert_eq!((line, path.as_str()), (whole.lines().count(), key), "{text}: {message}");
         assert!(message.contains(part), "{text}: {message}");
@@ -635,6 +671,11 @@ fn the_reference_means_the_defaults() {
     tables += "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[auth.jwt]\nkeys = \"jwks.json\"\n";
     tables += "[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"\n[admin]\n";
     assert_eq!(config(&text), config(&tables));
+    // Its spans of messages are commented out, and the defaults once they are not.
+    let (before, after) = text.split_once("# [telemetry.traces.messages]").unwrap();
+    let after = after.replacen("# sample_ratio", "sample_ratio", 1).replacen("# per_second", "per_second", 1);
+    let messages = config(&format!("{before}[telemetry.traces.messages]{after}"));
+    assert_eq!(messages, config(&format!("{tables}[telemetry.traces.messages]\n")));
     // Its rate limits are commented out, and good once they are not.
     let (before, limits) = text.split_once("# [limits.connection]").unwrap();
     let (limits, after) = limits.split_once("\n[timeouts]").unwrap();

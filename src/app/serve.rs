@@ -25,7 +25,7 @@ use crate::ring::{listener, pool};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::{Process, Queue};
 use crate::telemetry::report::{self, Reporter};
-use crate::telemetry::trace::Sampler;
+use crate::telemetry::trace::{self, Sampler};
 use crate::worker::{self, Door, Plan, Started};
 
 /// How often a drain tells the log how it goes.
@@ -91,15 +91,19 @@ impl Server {
 
         let traces = load::traces(&config, |name| std::env::var(name).ok())?;
         // Who taps spans wants every one, with or without a collector.
-        let ratio = traces.as_ref().map_or(0.0, |traces| traces.sample_ratio);
-        let sampler = Sampler::ratio(if taps.spans.is_some() { 1.0 } else { ratio });
+        let spans = match (&traces, &taps.spans) {
+            (Some(traces), None) => traces.traces,
+            (Some(traces), Some(_)) => trace::Config { sampler: Sampler::ratio(1.0), ..traces.traces },
+            (None, Some(_)) => trace::Config::default(),
+            (None, None) => trace::Config::off(),
+        };
         let (reporter, events) = report::channel();
         let export = Export::start(traces, config.service_name.as_deref(), events, taps)?;
 
         let count = config.worker.workers.unwrap_or_else(cores).get();
         let (address, listeners) = listener::bind(config.worker.listen, count)
             .map_err(|source| StartError::Bind { address: config.worker.listen, source })?;
-        let snapshot = Arc::new(Snapshot { config: config.opening, tls, policy, app: config.upstream, sampler });
+        let snapshot = Arc::new(Snapshot { config: config.opening, tls, policy, app: config.upstream, traces: spans });
         let connections = open_files::connections(config.worker.connections).div_ceil(count);
         let (drain, watch) = drain::channel();
         let (session, subjects) = (Arc::new(config.session), Subjects::new());
@@ -137,7 +141,7 @@ impl Server {
                 reporter: server.reporter.clone(),
                 stop: watch.clone(),
                 drain: config.worker.drain,
-                checkpoint: None,
+                checkpoint: snapshot.traces.checkpoint,
             };
             let Started { thread, usage, door } = worker::start(plan).map_err(StartError::Worker)?;
             server.workers.push(thread);

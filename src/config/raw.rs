@@ -4,7 +4,7 @@ mod life;
 mod value;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -140,11 +140,37 @@ pub(super) struct Traces {
     pub(super) endpoint: Option<String>,
     pub(super) protocol: Protocol,
     pub(super) sample_ratio: f64,
+    pub(super) trust_client: bool,
+    #[serde(deserialize_with = "value::duration_or_off")]
+    pub(super) checkpoint: Option<Duration>,
+    pub(super) messages: Option<Messages>,
 }
 
 impl Default for Traces {
     fn default() -> Self {
-        Self { endpoint: None, protocol: Protocol::HttpProtobuf, sample_ratio: 1.0 }
+        Self {
+            endpoint: None,
+            protocol: Protocol::HttpProtobuf,
+            sample_ratio: 1.0,
+            trust_client: false,
+            checkpoint: Some(Duration::from_secs(60)),
+            messages: None,
+        }
+    }
+}
+
+/// `[telemetry.traces.messages]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Messages {
+    pub(super) sample_ratio: f64,
+    pub(super) per_second: NonZeroU32,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        const PER_SECOND: NonZeroU32 = NonZeroU32::new(10).unwrap();
+        Self { sample_ratio: 0.01, per_second: PER_SECOND }
     }
 }
 

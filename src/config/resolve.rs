@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
-use super::{Config, address, auth, keys, life, rates, raw};
+use super::{Config, address, auth, keys, life, rates, raw, traces};
 use crate::bytesize::ByteSize;
 use crate::control::{admin, export, log};
 use crate::ring::engine::Choice;
@@ -161,10 +161,7 @@ fn neighbours(listen: SocketAddr, admin: Option<&admin::Config>, app: &Address, 
 fn traces(raw: raw::Traces, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> export::Config {
     const KEY: &str = "telemetry.traces.endpoint";
     let help = format!("write {}, or remove [telemetry.traces]", keys::Kind::Url.form());
-    if !(0.0..=1.0).contains(&raw.sample_ratio) {
-        let help = format!("write {}", keys::Kind::Ratio.form());
-        findings.wrong("telemetry.traces.sample_ratio", "not between 0 and 1", help);
-    }
+    let traces = traces::resolve(&raw, findings);
     let protocol = raw.protocol.into();
     let variable = |name: &str| env.iter().find(|(known, _)| known == name)?.1.to_str().map(String::from);
     let inherited = || export::endpoint(protocol, variable);
@@ -182,7 +179,7 @@ fn traces(raw: raw::Traces, env: &[(OsString, OsString)], findings: &mut Finding
             help,
         );
     }
-    export::Config { endpoint, protocol, sample_ratio: raw.sample_ratio }
+    export::Config { endpoint, protocol, traces }
 }
 
 fn is_base_url(url: &str) -> bool {

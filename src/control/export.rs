@@ -21,6 +21,7 @@ use opentelemetry_sdk::trace::SpanData;
 use thiserror::Error;
 
 use crate::telemetry::record::Event;
+use crate::telemetry::trace;
 use pipeline::Pipeline;
 
 mod env;
@@ -49,16 +50,15 @@ pub enum Protocol {
     Grpc,
 }
 
-/// Where spans go and how many.
-#[derive(Clone, Debug, PartialEq)]
+/// Where spans go and which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Base URL of the collector, such as `http://127.0.0.1:4318`. Over HTTP, `/v1/traces` is appended.
     pub endpoint: String,
     /// How.
     pub protocol: Protocol,
-    /// Share of traces that are exported, 0.0 to 1.0. Workers apply it, by `telemetry::trace::Sampler`, when a
-    /// connection comes.
-    pub sample_ratio: f64,
+    /// Which spans there are. Workers apply it, when a connection comes and while it lives.
+    pub traces: trace::Config,
 }
 
 /// Why the export did not start.

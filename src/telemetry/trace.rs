@@ -9,15 +9,19 @@
 //!              version
 //! ```
 //!
-//! A client's trace id is kept, so that its own spans and ours are one trace. Its sampled flag is not followed:
-//! a client must not decide how much we export. The [`Sampler`]'s ratio decides from the trace id, and every
-//! service that samples by the same rule and ratio comes to the same decision.
+//! A client's trace id is kept, so that its own spans and ours are one trace. Its sampled flag is followed only where
+//! [`Config::trust_client`] says so: strangers must not decide how much we export. Else the [`Sampler`]'s ratio decides
+//! from the trace id, and every service that samples by the same rule and ratio comes to the same decision.
+
+mod config;
 
 use std::fmt;
 use std::io;
 
 use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
+
+pub use self::config::{Config, Messages};
 
 /// A trace's id: 16 bytes, not all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -47,7 +51,7 @@ pub struct Remote {
     pub trace: TraceId,
     /// The client's span.
     pub span: SpanId,
-    /// Whether the client says that it sampled. Not followed, see the module.
+    /// Whether the client says that it sampled. Followed only when clients are trusted, see the module.
     pub sampled: bool,
 }
 
@@ -126,9 +130,14 @@ impl Sampler {
     }
 
     /// Whether `trace` is sampled. The same for a trace wherever and whenever it is asked.
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is what is looked at")]
     pub fn samples(self, trace: TraceId) -> bool {
-        let low = u128::from_be_bytes(trace.0) >> 1 & u128::from(ALL - 1);
-        low < u128::from(self.below)
+        self.chooses(u128::from_be_bytes(trace.0) as u64)
+    }
+
+    /// Whether something is chosen that has no trace of its own, by a random number.
+    pub const fn chooses(self, random: u64) -> bool {
+        random >> 1 < self.below
     }
 }
 
@@ -307,6 +316,14 @@ mod tests {
             );
             let sampled = sdk.decision == opentelemetry_sdk::trace::SamplingDecision::RecordAndSample;
             prop_assert_eq!(Sampler::ratio(ratio).samples(TraceId(trace)), sampled);
+        }
+    }
+
+    #[test]
+    fn numbers_are_chosen_by_the_ratio() {
+        let (none, half, all) = (Sampler::ratio(0.0), Sampler::ratio(0.5), Sampler::ratio(1.0));
+        for (random, by_half) in [(0, true), (u64::MAX / 2, true), (u64::MAX / 2 + 1, false), (u64::MAX, false)] {
+            assert_eq!([none, half, all].map(|sampler| sampler.chooses(random)), [false, by_half, true], "{random}");
         }
     }
 

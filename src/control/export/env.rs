@@ -6,9 +6,11 @@
 //! `OTEL_RESOURCE_ATTRIBUTES` itself.
 //!
 //! The configuration file wins: where it has `[telemetry.traces]`, only `OTEL_SDK_DISABLED` is looked at, and the variables
-//! for the endpoint when that table has none.
+//! for the endpoint when that table has none. So a sampler named `parentbased_` is what `trust_client = true` is in the
+//! file, and counts only without that table.
 
 use super::{Config, ExportError, Protocol};
+use crate::telemetry::trace::{self, Sampler};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
@@ -39,7 +41,7 @@ impl Config {
         let Some(endpoint) = endpoint(protocol, variable)? else {
             return Ok(None);
         };
-        Ok(Some(Self { endpoint, protocol, sample_ratio: ratio(&variable)? }))
+        Ok(Some(Self { endpoint, protocol, traces: traces(&variable)? }))
     }
 }
 
@@ -71,24 +73,36 @@ fn protocol(variable: &impl Fn(&'static str) -> Option<String>) -> Result<Protoc
     }
 }
 
-/// The parent's decision is never followed (see `telemetry::trace`), so the `parentbased_` samplers are their roots.
-fn ratio(variable: &impl Fn(&'static str) -> Option<String>) -> Result<f64, ExportError> {
+/// A client's decision is followed only when that was asked for, so without a sampler there is no trust: the default of
+/// OpenTelemetry, `parentbased_always_on`, would let strangers decide how much is exported.
+fn traces(variable: &impl Fn(&'static str) -> Option<String>) -> Result<trace::Config, ExportError> {
     let sampler = variable(SAMPLER);
-    match sampler.as_deref().map(|sampler| sampler.strip_prefix("parentbased_").unwrap_or(sampler)) {
-        None | Some("always_on") => Ok(1.0),
-        Some("always_off") => Ok(0.0),
-        Some("traceidratio") => match variable(SAMPLER_ARG).map(|arg| arg.parse::<f64>()) {
-            None => Ok(1.0),
-            Some(Ok(ratio)) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
-            Some(_) => Err(ExportError::Variable { name: SAMPLER_ARG, problem: "not a ratio from 0.0 to 1.0".into() }),
-        },
-        Some(other) => Err(ExportError::Variable { name: SAMPLER, problem: format!("sampler {other:?} is not known") }),
+    let root = sampler.as_deref().map(|sampler| sampler.strip_prefix("parentbased_").unwrap_or(sampler));
+    let trust_client = root != sampler.as_deref();
+    let ratio = match root {
+        None | Some("always_on") => 1.0,
+        Some("always_off") => 0.0,
+        Some("traceidratio") => ratio(variable)?,
+        Some(_) => {
+            let problem = format!("sampler {:?} is not known", sampler.unwrap_or_default());
+            return Err(ExportError::Variable { name: SAMPLER, problem });
+        }
+    };
+    Ok(trace::Config { sampler: Sampler::ratio(ratio), trust_client, ..trace::Config::default() })
+}
+
+fn ratio(variable: &impl Fn(&'static str) -> Option<String>) -> Result<f64, ExportError> {
+    match variable(SAMPLER_ARG).map(|arg| arg.parse::<f64>()) {
+        None => Ok(1.0),
+        Some(Ok(ratio)) if (0.0..=1.0).contains(&ratio) => Ok(ratio),
+        Some(_) => Err(ExportError::Variable { name: SAMPLER_ARG, problem: "not a ratio from 0.0 to 1.0".into() }),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{Config, ExportError, Protocol};
+    use super::{Sampler, trace};
 
     fn resolve(file: Option<Config>, variables: &[(&str, &str)]) -> Result<Option<Config>, ExportError> {
         Config::resolve(file, |name| {
@@ -97,13 +111,16 @@ mod tests {
     }
 
     fn file() -> Config {
-        Config { endpoint: "http://file:4318".into(), protocol: Protocol::HttpProtobuf, sample_ratio: 0.5 }
+        let traces = trace::Config { sampler: Sampler::ratio(0.5), ..trace::Config::default() };
+        Config { endpoint: "http://file:4318".into(), protocol: Protocol::HttpProtobuf, traces }
     }
 
     #[test]
     fn the_file_wins_over_the_environment_but_not_over_disabled() {
-        let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318"), ("OTEL_TRACES_SAMPLER", "always_off")];
-        assert_eq!(resolve(Some(file()), &variables).expect("valid"), Some(file()));
+        for sampler in ["always_off", "parentbased_always_on"] {
+            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318"), ("OTEL_TRACES_SAMPLER", sampler)];
+            assert_eq!(resolve(Some(file()), &variables).expect("valid"), Some(file()));
+        }
         assert_eq!(resolve(Some(file()), &[("OTEL_SDK_DISABLED", "TRUE")]).expect("valid"), None);
         assert_eq!(resolve(Some(file()), &[("OTEL_SDK_DISABLED", "1")]).expect("valid"), Some(file()));
     }
@@ -123,9 +140,26 @@ mod tests {
                 ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
             ],
         );
-        let expected =
-            Config { endpoint: "http://traces:4318".into(), protocol: Protocol::HttpProtobuf, sample_ratio: 0.25 };
+        let traces = trace::Config { sampler: Sampler::ratio(0.25), trust_client: true, ..trace::Config::default() };
+        let expected = Config { endpoint: "http://traces:4318".into(), protocol: Protocol::HttpProtobuf, traces };
         assert_eq!(config.expect("valid"), Some(expected));
+    }
+
+    #[test]
+    fn only_a_sampler_that_follows_its_parent_trusts_the_client() {
+        for (sampler, ratio, trust_client) in [
+            ("", 1.0, false),
+            ("always_on", 1.0, false),
+            ("always_off", 0.0, false),
+            ("traceidratio", 1.0, false),
+            ("parentbased_always_on", 1.0, true),
+            ("parentbased_always_off", 0.0, true),
+        ] {
+            let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://env:4318"), ("OTEL_TRACES_SAMPLER", sampler)];
+            let traces = resolve(None, &variables).expect("valid").expect("an endpoint").traces;
+            let expected = trace::Config { sampler: Sampler::ratio(ratio), trust_client, ..trace::Config::default() };
+            assert_eq!(traces, expected, "{sampler}");
+        }
     }
 
     #[test]
