@@ -32,9 +32,11 @@ use crate::peer::Side;
 use crate::ring::pool::Pool;
 use crate::ring::stream::Stream;
 use crate::session::Session;
+use crate::telemetry::chooser::Chooser;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::end::{By, End, Why};
 use crate::telemetry::live::Live;
+use crate::telemetry::report::Reporter;
 use crate::telemetry::trace::Ids;
 use crate::tls::records::Records;
 
@@ -81,6 +83,17 @@ pub struct Means {
     pub counters: Arc<Counters>,
     /// Where masking keys come from.
     pub ids: Rc<RefCell<Ids>>,
+    /// Which messages are told of one by one, and where.
+    pub messages: Option<Rc<Messages>>,
+}
+
+/// Messages that are told of one by one.
+#[derive(Debug)]
+pub struct Messages {
+    /// Which.
+    pub chooser: Chooser,
+    /// Where.
+    pub reporter: Reporter,
 }
 
 /// The end of a connection whose driver was left in the middle, which only a fault of ours can do.

@@ -40,14 +40,13 @@ use std::time::Instant;
 use crate::peer::Side;
 use crate::rate::meter::Meter;
 use crate::rule::Rule;
-use crate::telemetry::counters::Traffic;
 use crate::telemetry::end::{By, End, Why};
 use crate::telemetry::record::{Counts, RoundTrip};
 use crate::window::Window;
 use crate::ws::control::ControlFrame;
 use crate::ws::sequence::Terms;
 pub use config::{Config, Keepalive, Notice};
-pub use event::{Ending, Injected, Parting, Start, Violation};
+pub use event::{Ear, Ending, Injected, Parting, Start, Violation};
 
 use closing::Closing;
 use flow::{Flow, Judge};
@@ -104,8 +103,7 @@ impl Session {
     /// Judges the bytes in `window`, all of which `from` has sent. Afterwards the window holds what may go to the
     /// other side now: frames before an offending one included, that one and what follows excluded.
     ///
-    /// What passes is counted in `traffic`, which is what `from` sent on all connections of this thread. Costs a few
-    /// instructions per frame, and per byte of text that is checked.
+    /// `ear` is told what passes. Costs a few instructions per frame, and per byte of text that is checked.
     ///
     /// # Errors
     /// When `from` breaks a rule; reported once. The session is then closing by itself: go on as ever.
@@ -116,7 +114,7 @@ impl Session {
         &mut self,
         from: Side,
         window: &mut Window<'_>,
-        traffic: &Traffic,
+        ear: Ear<'_>,
         now: Instant,
     ) -> Result<(), Violation> {
         if self.is_over() {
@@ -129,7 +127,7 @@ impl Session {
             Side::App => (&mut self.from_app, None),
         };
         let liveness = self.watch.liveness_mut(from);
-        match flow.pass(window, &mut Judge { config: &self.config, liveness, meter, traffic, now }) {
+        match flow.pass(window, &mut Judge { config: &self.config, liveness, meter, ear, now }) {
             Ok(passed) => {
                 if flow.ends.close_code().is_some() {
                     self.closing.begin((from.into(), Why::Closed), now);

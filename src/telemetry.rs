@@ -1,5 +1,6 @@
 //! What is said about connections: counters, records, reasons. Plain data; who ships it is `control`.
 
+pub mod chooser;
 pub mod code;
 pub mod counters;
 pub mod end;

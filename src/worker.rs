@@ -33,6 +33,7 @@ use crate::ring::listener::{Bound, Listener};
 use crate::ring::pool::Pool;
 use crate::ring::runtime::{self, Runtime};
 use crate::ring::usage::{self, Usage};
+use crate::telemetry::chooser::Chooser;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::report::Reporter;
 use crate::telemetry::trace::Ids;
@@ -103,8 +104,6 @@ pub struct Plan {
     pub stop: DrainWatch,
     /// How to stop.
     pub drain: Pace,
-    /// How often each connection that is sampled is told of while it lives; `None`: only when it ends.
-    pub checkpoint: Option<Duration>,
 }
 
 /// A worker that accepts connections.
@@ -158,6 +157,11 @@ async fn work(
     let pool = Pool::new(plan.buffers, Box::new(move || waits.lease_waits.add(1)));
     let (ids, census) = (Rc::new(RefCell::new(ids)), Rc::<Census>::default());
     let stopping = Rc::new(Cell::new(false));
+    let messages = plan.snapshot.traces.messages.map(|messages| {
+        let chooser = Chooser::new(messages, Rc::clone(&ids), Instant::now());
+        Rc::new(relay::Messages { chooser, reporter: plan.reporter.clone() })
+    });
+    let checkpoint = plan.snapshot.traces.checkpoint;
     let local = Rc::new(Local {
         index: plan.index,
         snapshot: plan.snapshot,
@@ -170,13 +174,19 @@ async fn work(
             ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
-        relaying: relay::Means { config: plan.relay, pool, counters: Arc::clone(&counters), ids: Rc::clone(&ids) },
+        relaying: relay::Means {
+            config: plan.relay,
+            pool,
+            counters: Arc::clone(&counters),
+            ids: Rc::clone(&ids),
+            messages,
+        },
         reporter: plan.reporter,
         crowd: Crowd::new(counters, plan.drain, Rc::clone(&ids)),
         census: Rc::clone(&census),
     });
     runtime::spawn(census::answer(Rc::clone(&census), questions));
-    if let Some(every) = plan.checkpoint {
+    if let Some(every) = checkpoint {
         runtime::spawn(census::checkpoints(census, every, local.reporter.clone(), ids));
     }
     let began = accept(&local, listener, plan.connections, plan.stop.clone()).await;

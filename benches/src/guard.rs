@@ -114,7 +114,7 @@ impl Guard {
 
 /// What a driver does for one read: it looks at the clock, has the read judged and asks what there is to do.
 fn judge(session: &mut Session, from: Side, window: &mut Window<'_>, counters: &Counters) -> bool {
-    let judged = session.handle_bytes(from, window, counters.from(from), Instant::now());
+    let judged = session.handle_bytes(from, window, counters.from(from).into(), Instant::now());
     black_box((session.counts(from), session.poll_timeout()));
     for side in [Side::Client, Side::App] {
         black_box((session.has_inject(side), session.poll_finish(side), session.may_read(side), session.end()));

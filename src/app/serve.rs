@@ -141,7 +141,6 @@ impl Server {
                 reporter: server.reporter.clone(),
                 stop: watch.clone(),
                 drain: config.worker.drain,
-                checkpoint: snapshot.traces.checkpoint,
             };
             let Started { thread, usage, door } = worker::start(plan).map_err(StartError::Worker)?;
             server.workers.push(thread);

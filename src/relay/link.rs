@@ -7,15 +7,17 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::socket::Socket;
-use super::{LOST, Means};
+use super::{LOST, Means, Messages};
 use crate::peer::Side;
 use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
-use crate::session::{Ending, HEADROOM, Injected, Parting, Session};
+use crate::session::{Ear, Ending, HEADROOM, Injected, Parting, Session};
+use crate::telemetry::chooser::{Chooser, Chosen};
 use crate::telemetry::counters::PROMPT;
 use crate::telemetry::end::End;
 use crate::telemetry::live::Live;
 use crate::telemetry::moment::What;
+use crate::telemetry::record::Event;
 use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
 
 /// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
@@ -30,6 +32,9 @@ pub(super) const SPLIT: usize = CAPACITY / 2 + HEADROOM;
 // What is opened fits before the split, and what is sealed too; a whole record fits behind it.
 const _: () = assert!(SPLIT - HEADROOM >= CAPACITY - SPLIT);
 const _: () = assert!(SPLIT >= SEALED && CAPACITY - SPLIT >= RECORD && CAPACITY - SPLIT - HEADROOM >= PLAIN);
+
+/// Messages that are to be told of one by one, once they are sent. As small as can be where there are none.
+pub(super) type ToTell = Option<Box<Vec<Chosen>>>;
 
 /// Something to do toward a side besides relaying.
 pub(super) enum Work {
@@ -108,14 +113,15 @@ impl Link {
 
     /// Lets the session judge what `from` sent, and leaves filled in `lease` what may pass. While both sides are just
     /// talking nobody else need know: this is the hot path.
-    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) {
+    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) -> ToTell {
         if lease.is_empty() {
-            return;
+            return None;
         }
         let mut session = self.session.borrow_mut();
-        if session.handle_bytes(from, &mut lease.window(), self.means.counters.from(from), now).is_err()
-            || !session.is_steady()
-        {
+        let messages = self.messages();
+        let chooser = messages.map(|messages| &messages.chooser);
+        let ear = Ear { traffic: self.means.counters.from(from), chooser };
+        if session.handle_bytes(from, &mut lease.window(), ear, now).is_err() || !session.is_steady() {
             self.unsettled.set(true);
             if !session.may_read(from) {
                 self.means.counters.throttled.add(1);
@@ -123,6 +129,21 @@ impl Link {
             }
         }
         self.live.relayed(from, session.counts(from), session.round_trip(from));
+        chooser.map(Chooser::take).filter(|chosen| !chosen.is_empty()).map(Box::new)
+    }
+
+    /// Which messages of this connection are told of one by one.
+    fn messages(&self) -> Option<&Messages> {
+        self.means.messages.as_deref().filter(|_| self.live.span().sampled)
+    }
+
+    /// Messages of `from` that were chosen were handed to their receiver's socket `now`.
+    pub(super) fn report(&self, from: Side, to_tell: ToTell, now: Instant) {
+        let (Some(to_tell), Some(Messages { reporter, .. })) = (to_tell, self.messages()) else { return };
+        for chosen in *to_tell {
+            let message = self.live.message(from, chosen, now, &mut self.means.ids.borrow_mut());
+            reporter.report(Event::Message(Box::new(message)));
+        }
     }
 
     /// What there is to do toward `to` besides relaying.

@@ -160,10 +160,11 @@ impl Pump<'_> {
 
     /// Sends on what may pass of the filled bytes, which came at `now`, and then lets the end, if it has come, be known.
     async fn pass(&mut self, mut lease: Lease, ending: Option<Ending>, now: Instant) -> io::Result<()> {
-        self.link.judge(self.from, &mut lease, now);
+        let to_tell = self.link.judge(self.from, &mut lease, now);
         if !lease.is_empty() {
             let took = self.link.write(self.from.other(), lease, now).await?;
             self.link.means.counters.from(self.from).delays.record_time(took);
+            self.link.report(self.from, to_tell, now + took);
         }
         self.end(ending);
         Ok(())

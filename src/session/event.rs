@@ -5,6 +5,8 @@ use std::time::Instant;
 use crate::peer::Side;
 use crate::rate::meter::Meter;
 use crate::rule::Rule;
+use crate::telemetry::chooser::Chooser;
+use crate::telemetry::counters::Traffic;
 use crate::ws::control::ControlFrame;
 
 /// What is particular to one connection.
@@ -20,6 +22,21 @@ pub struct Start {
     pub entropy: u64,
     /// When the 101 went out.
     pub now: Instant,
+}
+
+/// Who is told what of the frames that pass: once for all connections of a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Ear<'e> {
+    /// What the sender of the bytes sent on all connections.
+    pub traffic: &'e Traffic,
+    /// Which messages are told of one by one; `None`: none.
+    pub chooser: Option<&'e Chooser>,
+}
+
+impl<'e> From<&'e Traffic> for Ear<'e> {
+    fn from(traffic: &'e Traffic) -> Self {
+        Self { traffic, chooser: None }
+    }
 }
 
 /// A frame that breaks a rule.

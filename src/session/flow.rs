@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::ends::Ends;
+use super::event::Ear;
 use super::held::Held;
 use super::liveness::Liveness;
 use crate::opcode::Opcode;
@@ -17,6 +18,7 @@ use crate::rate::bucket::Bucket;
 use crate::rate::meter::Meter;
 use crate::rate::{Action, Rate};
 use crate::rule::Rule;
+use crate::telemetry::chooser::Chosen;
 use crate::telemetry::counters::Traffic;
 use crate::telemetry::record::Counts;
 use crate::window::Window;
@@ -47,8 +49,7 @@ pub(super) struct Judge<'j> {
     pub(super) liveness: &'j mut Liveness,
     /// What the sender's rates are measured by.
     pub(super) meter: Option<&'j mut Meter>,
-    /// What the sender sent on all connections of this thread.
-    pub(super) traffic: &'j Traffic,
+    pub(super) ear: Ear<'j>,
     pub(super) now: Instant,
 }
 
@@ -93,6 +94,15 @@ struct Message {
     opcode: Opcode,
     /// Bytes of payload in the frames that have begun.
     size: u64,
+    /// It is one of those that are told of one by one.
+    chosen: Option<Box<Begun>>,
+}
+
+/// What is remembered of a message that was chosen.
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
+    frames: u32,
 }
 
 /// What passed of one window, by opcode. The counters that others read get it in one go, so that nothing is ever taken
@@ -119,7 +129,7 @@ impl Flow {
             sequence: Sequence::new(terms),
             held: Held::new(),
             payload: Payload { left: 0, key: None, passes: false, kind: Kind::Control, opcode: Opcode::Continuation },
-            message: Message { text: None, compressed: false, opcode: Opcode::Binary, size: 0 },
+            message: Message { text: None, compressed: false, opcode: Opcode::Binary, size: 0, chosen: None },
             controls: Bucket::new(now),
             ends: Ends::new(),
             counts: Counts { frames: 0, messages: 0, bytes: 0, compressed: 0 },
@@ -141,7 +151,7 @@ impl Flow {
         let mut opened = false;
         let verdict = loop {
             let rest = &window.bytes()[judged..];
-            match self.skip_payload(rest, judge.traffic) {
+            match self.skip_payload(rest, judge.ear) {
                 Ok(skipped) => judged += skipped,
                 Err(rule) => {
                     self.retract(opened, &mut tally);
@@ -176,12 +186,12 @@ impl Flow {
         }
         window.truncate(passing);
         self.counts.bytes += passing as u64;
-        tally.count(judge.traffic);
+        tally.count(judge.ear.traffic);
         verdict
     }
 
     /// Skips what is there of the payload; returns how many bytes belong to it. On an error none of them is skipped.
-    fn skip_payload(&mut self, available: &[u8], traffic: &Traffic) -> Result<usize, Rule> {
+    fn skip_payload(&mut self, available: &[u8], ear: Ear<'_>) -> Result<usize, Rule> {
         let len = usize::try_from(self.payload.left).map_or(available.len(), |left| left.min(available.len()));
         let ends_message = self.payload.kind == Kind::Final && self.payload.left == len as u64;
         if self.payload.kind != Kind::Control
@@ -199,14 +209,18 @@ impl Flow {
         if ends_message {
             self.payload.kind = Kind::Fragment;
             if self.payload.passes {
-                self.count_message(traffic);
+                self.count_message(ear);
             }
         }
         Ok(len)
     }
 
-    fn count_message(&mut self, traffic: &Traffic) {
+    fn count_message(&mut self, Ear { traffic, chooser }: Ear<'_>) {
         let Message { compressed, opcode, size, .. } = self.message;
+        if let (Some(chooser), Some(begun)) = (chooser, self.message.chosen.take()) {
+            let Begun { at: began, frames } = *begun;
+            chooser.pass(Chosen { opcode, size, frames, compressed, began });
+        }
         self.counts.messages += 1;
         self.counts.compressed += u64::from(compressed);
         traffic.messages(opcode).add(1);
@@ -257,7 +271,13 @@ impl Flow {
         if begins_message {
             let compressed = header.rsv & Header::RSV1 != 0;
             let looked_at = header.opcode == Opcode::Text && judge.config.validate_utf8 && !compressed;
-            self.message = Message { text: looked_at.then(Utf8::new), compressed, opcode: header.opcode, size: 0 };
+            let is_chosen = judge.ear.chooser.is_some_and(|chooser| chooser.chooses(judge.now));
+            let chosen = is_chosen.then(|| Box::new(Begun { at: judge.now, frames: 0 }));
+            let text = looked_at.then(Utf8::new);
+            self.message = Message { text, compressed, opcode: header.opcode, size: 0, chosen };
+        }
+        if let Some(begun) = &mut self.message.chosen {
+            begun.frames += 1;
         }
         self.message.size = self.message.size.saturating_add(header.length);
         if let Some(meter) = &mut judge.meter {
@@ -285,9 +305,9 @@ impl Flow {
             return Ok(false);
         }
         let Some(pong) = judge.liveness.handle_pong(clear, judge.now) else { return Ok(false) };
-        judge.traffic.pongs.add(1);
+        judge.ear.traffic.pongs.add(1);
         if let Some(took) = pong.round_trip {
-            judge.traffic.round_trips.record_time(took);
+            judge.ear.traffic.round_trips.record_time(took);
         }
         Ok(true)
     }

@@ -133,7 +133,7 @@ impl Pair {
         buf.extend(bytes);
         let mut filled = HEADROOM..buf.len();
         let mut window = Window::new(&mut buf, &mut filled);
-        let verdict = self.session.handle_bytes(from, &mut window, self.counters.from(from), self.now);
+        let verdict = self.session.handle_bytes(from, &mut window, self.counters.from(from).into(), self.now);
         let counted = self.counters.from(from).total();
         assert_eq!(counted, self.session.counts(from), "the worker counts what the session counts");
         let passed = window.bytes().to_vec();

@@ -6,9 +6,10 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::chooser::Chosen;
 use super::end::{By, End, Why};
 use super::moment::{Moment, Moments, What};
-use super::record::{Checkpoint, Connection, ConnectionId, Counts, RoundTrip};
+use super::record::{Checkpoint, Connection, ConnectionId, Counts, Message, RoundTrip};
 use super::trace::{Ids, Span, SpanId, TraceId};
 use crate::peer::{Peer, Side};
 
@@ -187,6 +188,23 @@ impl Live {
             client_round_trip: self.round_trip(Side::Client),
             app_round_trip: self.round_trip(Side::App),
             moments: kept[before.moments..].to_vec(),
+        }
+    }
+
+    /// A message that `from` sent and that was handed to its receiver's socket `now`.
+    pub fn message(&self, from: Side, chosen: Chosen, now: Instant, ids: &mut Ids) -> Message {
+        let Chosen { opcode, size, frames, compressed, began } = chosen;
+        let after = began.saturating_duration_since(self.opened.1);
+        Message {
+            id: self.who.id,
+            span: self.who.span.child(ids),
+            from,
+            opcode,
+            size,
+            frames,
+            compressed,
+            started: self.opened.0.checked_add(after).unwrap_or(self.opened.0),
+            took: now.saturating_duration_since(began),
         }
     }
 

@@ -21,3 +21,4 @@ mod process;
 mod refusing;
 mod relaying;
 mod stalling;
+mod watching;

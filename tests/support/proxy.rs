@@ -199,6 +199,17 @@ impl Proxy {
         })
     }
 
+    /// The next event that `pick` makes something of.
+    pub(crate) fn event<T>(&self, pick: impl Fn(&Event) -> Option<T>) -> T {
+        self.events.next(pick)
+    }
+
+    /// Whether nothing was reported that nobody has asked for.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.events.wait(Duration::ZERO);
+        self.events.stash.borrow().is_empty()
+    }
+
     /// Why the next handshake was refused, and with which status.
     pub(crate) fn refusal(&self) -> (Reason, Option<u16>) {
         let handshake = self.handshake();

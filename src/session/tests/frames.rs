@@ -270,6 +270,6 @@ fn needs_no_room_while_nothing_is_held() {
     let mut buf = text(APP, "hello");
     let mut filled = 0..buf.len();
     let mut window = Window::new(&mut buf, &mut filled);
-    session.handle_bytes(APP, &mut window, &Traffic::default(), std::time::Instant::now()).unwrap();
+    session.handle_bytes(APP, &mut window, (&Traffic::default()).into(), std::time::Instant::now()).unwrap();
     assert_eq!(window.len(), 7);
 }

@@ -202,7 +202,7 @@ impl Driver {
         let mut window = Window::new(&mut buffer, &mut filled);
         let (mut verdict, counters) = (Ok(()), Arc::clone(&self.counters));
         let traffic = counters.from(side);
-        self.begins(|session, now| verdict = session.handle_bytes(side, &mut window, traffic, now));
+        self.begins(|session, now| verdict = session.handle_bytes(side, &mut window, traffic.into(), now));
 
         let direction = &mut self.directions[side as usize];
         let passed = window.bytes();
@@ -407,7 +407,7 @@ impl Driver {
             let mut filled = 0..late.len();
             let mut window = Window::new(&mut late, &mut filled);
             let traffic = self.counters.from(side);
-            assert_eq!(self.session.handle_bytes(side, &mut window, traffic, self.now), Ok(()));
+            assert_eq!(self.session.handle_bytes(side, &mut window, traffic.into(), self.now), Ok(()));
             assert!(window.is_empty());
         }
         self.session.handle_drain(self.now, self.now);
