@@ -22,7 +22,7 @@ use crate::rig::{DEFAULTS, Files, Proxy, Rig, Settings, Which};
 use crate::spread::Middle;
 
 /// The check of text switched off.
-const NO_CHECK: Settings = &[("RINGSIDE_LIMITS_VALIDATE_UTF8", "false")];
+const NO_CHECK: Settings<'static> = &[("RINGSIDE_LIMITS_VALIDATE_UTF8", "false")];
 
 /// Reads that are timed at a time.
 const READS: u32 = 4000;
@@ -78,7 +78,7 @@ struct Guard(Config);
 
 impl Guard {
     /// As they are in a proxy with these settings.
-    fn new(files: &Files, settings: Settings) -> Result<Self, Fault> {
+    fn new(files: &Files, settings: Settings<'_>) -> Result<Self, Fault> {
         let file = files.configuration(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), "auto")?;
         let loaded = Config::load(&file, settings.iter().copied());
         Ok(Self(loaded.map_err(|problems| problems.to_string())?.config))

@@ -15,7 +15,7 @@ const BUDGET: u64 = 8 << 10;
 const REST: Duration = Duration::from_millis(300);
 
 /// What a proxy keeps for a connection besides relaying it.
-const CASES: [(Which, Settings, &str); 7] = [
+const CASES: [(Which, Settings<'static>, &str); 7] = [
     (Which::Pump, DEFAULTS, ""),
     (Which::IoUring, DEFAULTS, "defaults"),
     (Which::IoUring, NO_TIMES, "no times"),
@@ -58,7 +58,7 @@ pub fn bench(counts: &[usize]) -> Result<(), Fault> {
 }
 
 /// Memory of a fresh proxy before and with `count` idle connections.
-fn hold(rig: &Rig, which: Which, settings: Settings, count: usize) -> Result<(u64, u64), Fault> {
+fn hold(rig: &Rig, which: Which, settings: Settings<'_>, count: usize) -> Result<(u64, u64), Fault> {
     let proxy = rig.start(which, settings)?;
     let config = proxy.target.tls(Handshake::Classic)?;
     let open = |n: usize| -> Result<Client, Fault> {

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod cpu;
 pub mod echo;
+pub mod evidence;
 pub mod guard;
 pub mod idle;
 pub mod load;
@@ -18,6 +19,7 @@ pub mod open;
 pub mod pump;
 pub mod relay;
 pub mod rig;
+pub mod sink;
 pub mod spread;
 pub mod timers;
 pub mod tls;

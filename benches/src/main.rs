@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use ringside_bench::rig::Which;
-use ringside_bench::{Fault, echo, guard, idle, open, pump, relay, timers};
+use ringside_bench::{Fault, echo, evidence, guard, idle, open, pump, relay, timers};
 
 #[derive(Parser)]
 #[command(about = "What Ringside costs, next to a bare byte pump in the same run")]
@@ -59,6 +59,24 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// CPU of logs, traces and metrics per echo: all of it by none.
+    Evidence {
+        /// Rounds; every proxy runs once in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Another Ringside to compare with, such as that of the commit before: its binary.
+        #[arg(long)]
+        against: Option<PathBuf>,
+    },
+    /// Latency of standing connections while others come and go, with a collector that is up and one that hangs.
+    Storm {
+        /// Rounds; every proxy runs once in each.
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Connections opened and closed a second.
+        #[arg(long, default_value_t = 1000)]
+        per_second: u32,
+    },
     /// The echo app alone.
     Echo {
         /// Unix socket to listen on.
@@ -75,6 +93,8 @@ fn main() -> ExitCode {
         Command::Open { rounds, connections } => open::bench(rounds, connections),
         Command::Guard { rounds } => guard::bench(rounds),
         Command::Timers { connections, seconds } => timers::bench(connections, Duration::from_secs(seconds)),
+        Command::Evidence { rounds, against } => evidence::share(rounds, against.as_deref()),
+        Command::Storm { rounds, per_second } => evidence::storm(rounds, per_second),
         Command::Echo { socket } => echo::listen(&socket).and_then(echo::serve).map_err(Fault::from),
         Command::Pump(args) => pump::run(&args),
     };

@@ -26,17 +26,18 @@ pub const LOAD_CORE: usize = 1;
 const START: Duration = Duration::from_secs(10);
 
 /// Environment variables that change Ringside's configuration, one key each.
-pub type Settings = &'static [(&'static str, &'static str)];
+pub type Settings<'s> = &'s [(&'s str, &'s str)];
 
 /// Every key at its default.
-pub const DEFAULTS: Settings = &[];
+pub const DEFAULTS: Settings<'static> = &[];
 
 /// No keepalive and no expiry: nothing that needs a timer while nobody says anything.
-pub const NO_TIMES: Settings = &[("RINGSIDE_KEEPALIVE_CLIENT", "off"), ("RINGSIDE_AUTH_JWT_ON_EXPIRY", "ignore")];
+pub const NO_TIMES: Settings<'static> =
+    &[("RINGSIDE_KEEPALIVE_CLIENT", "off"), ("RINGSIDE_AUTH_JWT_ON_EXPIRY", "ignore")];
 
 /// Everything that a connection can be measured by, at once: keepalive to both sides, expiry, age, idleness, and rates by
 /// connection and by subject. None of it is hit.
-pub const ALL_LIMITS: Settings = &[
+pub const ALL_LIMITS: Settings<'static> = &[
     ("RINGSIDE_KEEPALIVE_CLIENT", "30s"),
     ("RINGSIDE_KEEPALIVE_APP", "30s"),
     ("RINGSIDE_TIMEOUTS_IDLE", "1h"),
@@ -133,7 +134,12 @@ impl Rig {
     }
 
     /// Starts a proxy on its own core. The pump has no settings.
-    pub fn start(&self, which: Which, settings: Settings) -> Result<Proxy, Fault> {
+    pub fn start(&self, which: Which, settings: Settings<'_>) -> Result<Proxy, Fault> {
+        self.start_other(&self.ringside, which, settings)
+    }
+
+    /// The same with another Ringside, the binary of another version.
+    pub fn start_other(&self, ringside: &Path, which: Which, settings: Settings<'_>) -> Result<Proxy, Fault> {
         let address = free_address()?;
         let path = |name: &str| self.files.path(name);
         let mut command = Command::new("taskset");
@@ -152,7 +158,7 @@ impl Rig {
             Which::IoUring | Which::Epoll => {
                 let engine = if which == Which::IoUring { "io_uring" } else { "epoll" };
                 let file = self.files.configuration(address, engine)?;
-                command.arg(&self.ringside).args(["run", "--config"]).arg(file).envs(settings.iter().copied())
+                command.arg(ringside).args(["run", "--config"]).arg(file).envs(settings.iter().copied())
             }
         };
         let log = path(&format!("{}.log", address.port()));

@@ -17,7 +17,7 @@ use crate::rig::{ALL_LIMITS, DEFAULTS, NO_TIMES, Rig, Settings, Which};
 const TALK: Duration = Duration::from_secs(20);
 
 /// What the connections do, and what the proxy has to remember meanwhile.
-const CASES: [(&str, Settings, bool); 5] = [
+const CASES: [(&str, Settings<'static>, bool); 5] = [
     ("silent, no times", NO_TIMES, false),
     ("silent, defaults: a Ping each 30 s", DEFAULTS, false),
     ("silent, all limits: two Pings each 30 s", ALL_LIMITS, false),

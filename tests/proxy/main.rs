@@ -2,9 +2,13 @@
 //!
 //! Each file is one subject; `support` is what they are written with.
 
+#[path = "../support/collector.rs"]
+#[expect(dead_code, reason = "its other manners are for tests/collector.rs")]
+mod collector;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod agreeing;
 mod crowding;
 mod cutting;
 mod draining;

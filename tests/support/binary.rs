@@ -61,7 +61,9 @@ impl Binary {
     /// The address in the next line that contains this.
     fn address_in(&mut self, wanted: &str) -> SocketAddr {
         let line = self.line(wanted);
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("address="));
+        // As text or as JSON.
+        let address = ["address=", "\"address\":\""].iter().find_map(|name| Some(line.split_once(name)?.1));
+        let address = address.and_then(|rest| rest.split([' ', '"']).next());
         address.and_then(|address| address.parse().ok()).expect("an address in that line")
     }
 
@@ -122,6 +124,7 @@ fn command(setup: &Setup, app: &str) -> (TempDir, Command) {
     fs::write(&file, setup.toml(app)).expect("a file");
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringside"));
     command.arg("run").arg("--config").arg(file).env_clear().stdin(Stdio::null());
+    command.envs(setup.variables.iter().map(|(name, value)| (name, value)));
     (dir, command)
 }
 

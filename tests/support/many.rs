@@ -93,9 +93,13 @@ impl Peer {
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.tls {
             None => soon(self.socket.write_all(bytes)).await,
-            Some(tls) => {
-                tls.writer().write_all(bytes)?;
-                self.flush().await
+            Some(_) => {
+                // No more at a time than TLS takes unsent.
+                for part in bytes.chunks(16 << 10) {
+                    self.tls.as_mut().map_or(Ok(()), |tls| tls.writer().write_all(part))?;
+                    self.flush().await?;
+                }
+                Ok(())
             }
         }
     }

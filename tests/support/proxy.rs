@@ -34,6 +34,8 @@ pub(crate) struct Setup {
     connections: String,
     buffers: String,
     drain: &'static str,
+    /// Of a process of its own.
+    pub(super) variables: Vec<(String, String)>,
 }
 
 impl Setup {
@@ -50,6 +52,7 @@ impl Setup {
             connections: String::new(),
             buffers: String::new(),
             drain: "spread = \"0s\"",
+            variables: Vec::new(),
         }
     }
 
@@ -106,9 +109,15 @@ impl Setup {
         self
     }
 
+    /// An environment variable, for a process of its own.
+    pub(crate) fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// The whole configuration.
     pub(crate) fn toml(&self, app: &str) -> String {
-        let Self { engine, workers, tls, jwt, tables, listen, connections, buffers, drain } = self;
+        let Self { engine, workers, tls, jwt, tables, listen, connections, buffers, drain, .. } = self;
         let tls = tls.map(|lines| format!("[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n{lines}"));
         let jwt = jwt.map(|lines| {
             let (issuer, audience) = (material::ISSUER, material::AUDIENCE);

@@ -1,0 +1,206 @@
+//! What logs, traces and metrics cost while frames pass, and what a collector that hangs does to them.
+
+#![expect(clippy::print_stdout, reason = "the table is what a bench is for")]
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::client::{Client, Handshake, Target};
+use crate::load::{self, Measured, Plan};
+use crate::message::Message;
+use crate::relay::{CASES, Case};
+use crate::rig::{Proxy, Rig, Settings, Which};
+use crate::sink::{self, Manner};
+use crate::spread::Middle;
+use crate::{Fault, cpu};
+
+/// Nothing is told to anybody.
+const OFF: Settings<'static> = &[("RINGSIDE_LOG_FILTER", "off")];
+
+/// How often `/metrics` is asked for: far more often than a Prometheus does.
+const SCRAPE: Duration = Duration::from_secs(1);
+
+/// Threads that open connections in a storm.
+const OPENERS: u32 = 4;
+
+/// The load whose latency is looked at in a storm.
+const STANDING: Plan =
+    Plan { connections: 20, depth: 1, message: Message::Binary, size: 64, warm_up: 2_000, echoes: 60_000 };
+
+/// Prints for every load what evidence takes of an echo: all of it at its defaults by none of it, on one binary; and, with
+/// `against`, this binary by that one, which shows what cannot be switched off.
+///
+/// # Errors
+/// When something cannot start or a run fails.
+pub fn share(rounds: usize, against: Option<&Path>) -> Result<(), Fault> {
+    let rig = Rig::new()?;
+    println!("CPU microseconds per echo; ratio: median of {rounds} rounds, in pairs; spread of those ratios.");
+    println!("on: log lines, OTLP traces to a collector that takes all, /metrics asked for each second. off: none.");
+    for which in [Which::IoUring, Which::Epoll] {
+        let on = On::start(&rig, which, Manner::Takes)?;
+        let off = rig.start(which, OFF)?;
+        let other = against.map(|binary| rig.start_other(binary, which, OFF)).transpose()?;
+        println!("\n{:<36} {:>8} {:>8} {:>7} {:>7}", which.name(), "on", "off", "ratio", "spread");
+        for Case { name, plan } in CASES {
+            let _scrapes = Scrapes::start(on.admin);
+            compare(name, rounds, plan, &on.proxy, &off)?;
+            if let Some(other) = &other {
+                compare("  off, this binary by the other", rounds, plan, &off, other)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn compare(name: &str, rounds: usize, plan: Plan, one: &Proxy, other: &Proxy) -> Result<(), Fault> {
+    let run = |proxy: &Proxy| load::run(plan, &proxy.target, proxy.pid()).map(|run: Measured| run.cost());
+    let pairs = (0..rounds).map(|_| Ok((run(one)?, run(other)?))).collect::<Result<Vec<_>, Fault>>()?;
+    let cost = |of: fn(&(f64, f64)) -> f64| Middle::of(pairs.iter().map(of)).ok_or("no rounds");
+    let ratio = cost(|(one, other)| one / other)?;
+    let (one, other) = (cost(|(one, _)| *one)?.median, cost(|(_, other)| *other)?.median);
+    println!("{name:<36} {one:>8.2} {other:>8.2} {:>7.3} {:>6.0}%", ratio.median, ratio.spread * 100.0);
+    Ok(())
+}
+
+/// Prints the latency of standing connections while others come and go at a rate, with the collector up and hanging.
+///
+/// # Errors
+/// When something cannot start or a run fails.
+pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
+    let rig = Rig::new()?;
+    println!("Echoes of {} connections while {per_second} a second are opened and closed,", STANDING.connections);
+    println!("traces at ratio 1.0: collector up and collector that never answers, in turns; {rounds} rounds.");
+    for which in [Which::IoUring, Which::Epoll] {
+        let sides = [Manner::Takes, Manner::BlackHole].map(|manner| On::start(&rig, which, manner));
+        let [up, hangs] = sides;
+        let sides = [up?, hangs?];
+        let mut runs = [Vec::new(), Vec::new()];
+        let mut before = [0, 0];
+        for round in 0..rounds {
+            for (side, runs) in sides.iter().zip(&mut runs) {
+                runs.push(under_storm(&side.proxy, per_second)?);
+            }
+            // What a first round leaves is the size of the pools.
+            if round == 0 {
+                before = [cpu::anonymous(sides[0].proxy.pid())?, cpu::anonymous(sides[1].proxy.pid())?];
+            }
+        }
+        println!(
+            "\n{:<22} {:>9} {:>9} {:>9} {:>12} {:>14}",
+            which.name(),
+            "p50 us",
+            "p99 us",
+            "ratio",
+            "opened/s",
+            "grown KiB"
+        );
+        for (n, (name, runs_of)) in ["up", "never answers"].into_iter().zip(&runs).enumerate() {
+            let middle =
+                |of: fn(&(Measured, f64)) -> f64| Middle::of(runs_of.iter().map(of)).map_or(0.0, |of| of.median);
+            let ratios = runs_of.iter().zip(&runs[0]).map(|((one, _), (up, _))| micros(one.p99) / micros(up.p99));
+            let ratio = Middle::of(ratios).ok_or("no rounds")?;
+            let grown = cpu::anonymous(sides[n].proxy.pid())?.saturating_sub(before[n]) / 1024;
+            println!(
+                "{name:<22} {:>9.0} {:>9.0} {:>5.2} {:>2.0}% {:>12.0} {grown:>14}",
+                middle(|(run, _)| micros(run.p50)),
+                middle(|(run, _)| micros(run.p99)),
+                ratio.median,
+                ratio.spread * 100.0,
+                middle(|(_, opened)| *opened),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+/// Runs the standing load while others open and close; returns also how many did, a second.
+fn under_storm(proxy: &Proxy, per_second: u32) -> Result<(Measured, f64), Fault> {
+    let (over, opened) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        let began = Instant::now();
+        let openers: Vec<_> = (0..OPENERS)
+            .map(|_| scope.spawn(|| open_and_close(&proxy.target, per_second / OPENERS, &over, &opened)))
+            .collect();
+        let measured = load::run(STANDING, &proxy.target, proxy.pid());
+        over.store(true, Ordering::Relaxed);
+        for opener in openers {
+            opener.join().unwrap_or_else(|_| Err("an opener panicked".into()))?;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+        let rate = opened.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+        Ok((measured?, rate))
+    })
+}
+
+/// Opens and closes so many connections a second, or as many as there is time for, with resumed sessions.
+fn open_and_close(target: &Target, per_second: u32, over: &AtomicBool, opened: &AtomicU64) -> Result<(), Fault> {
+    let config = target.tls(Handshake::Resumed)?;
+    let step = Duration::from_secs(1) / per_second.max(1);
+    let mut next = Instant::now();
+    while !over.load(Ordering::Relaxed) {
+        Client::open(target, &config)?.close()?;
+        opened.fetch_add(1, Ordering::Relaxed);
+        next += step;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
+
+/// A proxy that tells all it can, at the defaults.
+struct On {
+    proxy: Proxy,
+    admin: SocketAddr,
+}
+
+impl On {
+    fn start(rig: &Rig, which: Which, manner: Manner) -> Result<Self, Fault> {
+        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
+        let (admin_text, collector) = (admin.to_string(), sink::start(manner)?);
+        let settings = [
+            ("RINGSIDE_TELEMETRY_TRACES_ENDPOINT", collector.as_str()),
+            ("RINGSIDE_ADMIN_ADDRESS", admin_text.as_str()),
+        ];
+        Ok(Self { proxy: rig.start(which, &settings)?, admin })
+    }
+}
+
+/// Asks for `/metrics` until it is dropped.
+struct Scrapes(Arc<AtomicBool>);
+
+impl Scrapes {
+    fn start(admin: SocketAddr) -> Self {
+        let over = Arc::<AtomicBool>::default();
+        let seen = Arc::clone(&over);
+        thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                // What is missing shows in the ratio, which then is too good; a proxy that is gone fails its run.
+                let _ = scrape(admin);
+                thread::sleep(SCRAPE);
+            }
+        });
+        Self(over)
+    }
+}
+
+impl Drop for Scrapes {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn scrape(admin: SocketAddr) -> Result<(), Fault> {
+    let mut stream = TcpStream::connect(admin)?;
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
+    let mut page = Vec::new();
+    stream.read_to_end(&mut page)?;
+    if page.starts_with(b"HTTP/1.1 200 ") { Ok(()) } else { Err("no metrics".into()) }
+}
