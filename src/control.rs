@@ -4,3 +4,4 @@ pub mod admin;
 pub mod export;
 pub mod log;
 pub mod signals;
+pub mod subject;
