@@ -108,6 +108,7 @@ fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {
         process: Box::new(server.process(move || drops.count())),
         drain: server.drain().clone(),
         pace: server.pace(),
+        filter: log.filter(),
     }
 }
 

@@ -1,14 +1,15 @@
-//! The admin endpoint: plain HTTP for the kubelet and for Prometheus.
+//! The admin endpoint: plain HTTP for the kubelet, for Prometheus and for operators.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/livez` | 200 while this thread runs |
 //! | `/readyz` | 200, or 503 with what is waited for; and the engine |
 //! | `/metrics` | every metric of `telemetry::names` in Prometheus' text format |
+//! | `/log/filter` | the filter of the log; PUT: the body, at most 4 KiB, is the filter from now on |
 //! | `POST /drain` | 202: this process drains and ends, as at SIGTERM; again does nothing more |
 //!
 //! It asks nobody who they are: keep it on loopback or inside the pod. What a browser sends for a page, which may be
-//! of anybody, is told by its `Origin` (Fetch Standard section 3.2): such a POST is refused.
+//! of anybody, is told by its `Origin` (Fetch Standard section 3.2): such a POST or PUT is refused.
 //!
 //! It serves until the drain is over, so that the wait can be watched. As a preStop hook, `POST /drain` needs `exec`
 //! with something that can send a POST, because the `httpGet` of Kubernetes only sends GETs. The SIGTERM after the
@@ -36,11 +37,13 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use super::log::Filter;
 use crate::lifecycle::drain::{Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::{Process, Seen};
 
+mod filter;
 mod metrics;
 
 /// Connections served at once; one more is closed right away.
@@ -88,6 +91,8 @@ pub struct Sources {
     pub drain: Drain,
     /// How that goes on.
     pub pace: Pace,
+    /// What is logged.
+    pub filter: Filter,
 }
 
 /// The admin endpoint, listening.
@@ -137,10 +142,7 @@ impl Admin {
 
 /// One connection: any number of requests until it is too old, the end comes or the peer goes.
 async fn converse(stream: TcpStream, sources: Arc<Sources>, mut end: DrainWatch) {
-    let service = service_fn(|request| {
-        let response = answer(&request, &sources);
-        async { Ok::<_, Infallible>(response) }
-    });
+    let service = service_fn(|request| async { Ok::<_, Infallible>(answer(request, &sources).await) });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
@@ -163,7 +165,7 @@ async fn wanted_gone(end: &mut DrainWatch) {
     let _ = timeout(AGE, end.triggered()).await;
 }
 
-fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
     let reads = [Method::GET, Method::HEAD].contains(request.method());
     match request.uri().path() {
         "/livez" | "/readyz" | "/metrics" if !reads => only("GET, HEAD"),
@@ -173,13 +175,21 @@ fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes
             let seen = Seen { workers: &sources.workers, process: &(sources.process)() };
             respond(StatusCode::OK, PROMETHEUS, metrics::render(&seen))
         }
+        "/log/filter" => filter::answer(request, &sources.filter).await,
         "/drain" if request.method() != Method::POST => only("POST"),
-        "/drain" if request.headers().contains_key(ORIGIN) => {
-            respond(StatusCode::FORBIDDEN, TEXT, "not for the pages of a browser\n".into())
-        }
+        "/drain" if is_from_a_page(&request) => not_for_pages(),
         "/drain" => drain(sources),
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics /drain\n".into()),
+        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics /log/filter /drain\n".into()),
     }
+}
+
+/// Whether a browser says that a page made it send this.
+fn is_from_a_page<B>(request: &Request<B>) -> bool {
+    request.headers().contains_key(ORIGIN)
+}
+
+fn not_for_pages() -> Response<Full<Bytes>> {
+    respond(StatusCode::FORBIDDEN, TEXT, "not for the pages of a browser\n".into())
 }
 
 fn only(methods: &'static str) -> Response<Full<Bytes>> {

@@ -2,6 +2,9 @@
 //!
 //! Both formats go to standard error, so that standard output stays what a command prints. A full queue, behind a
 //! terminal or a pipe that nobody reads, drops lines and counts them: logging blocks no thread.
+//!
+//! What is logged may change while the log runs, see [`Filter`]. Where a filter leaves a line out, that costs no more
+//! than looking at a flag: `tracing` asks the filter once for each place in the code, and again only when it changes.
 
 use std::io::{IsTerminal, Write};
 use std::{env, io};
@@ -10,8 +13,13 @@ use thiserror::Error;
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry, reload};
+
+mod filter;
+
+pub use filter::Filter;
 
 /// Lines that may wait to be written; a line is a few hundred bytes.
 const QUEUE: usize = 8192;
@@ -45,6 +53,12 @@ pub enum LogError {
         /// What is wrong with it.
         source: ParseError,
     },
+    /// There is no filter.
+    #[error("log filter: empty")]
+    Empty,
+    /// The log has ended, or broke.
+    #[error("the log cannot change its filter: {0}")]
+    Gone(#[from] reload::Error),
     /// Something else in this process logs already.
     #[error("logging was already set up")]
     Twice(#[from] SetGlobalDefaultError),
@@ -55,6 +69,7 @@ pub enum LogError {
 #[must_use = "dropping it ends the log"]
 pub struct Guard {
     drops: Drops,
+    filter: Filter,
     _writer: WorkerGuard,
 }
 
@@ -74,44 +89,46 @@ impl Guard {
     pub fn drops(&self) -> Drops {
         self.drops.clone()
     }
+
+    /// What is logged, to look at and to change while the log runs.
+    pub fn filter(&self) -> Filter {
+        self.filter.clone()
+    }
 }
 
 /// Starts logging for the whole process. Once: a second call is an error.
 pub fn init(config: &Config) -> Result<Guard, LogError> {
-    let filter = parse_filter(&config.filter)?;
+    let (filter, layer) = Filter::new(&config.filter)?;
     let colours = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (writer, guard) = queue(io::stderr());
-    tracing::subscriber::set_global_default(subscriber(config.format, filter, colours, writer))?;
-    Ok(guard)
+    let (queue, drops, writer) = queue(io::stderr());
+    tracing::subscriber::set_global_default(subscriber(config.format, layer, colours, queue))?;
+    Ok(Guard { drops, filter, _writer: writer })
 }
 
 /// Whether `filter` is one that [`init`] takes.
 pub fn check_filter(filter: &str) -> Result<(), LogError> {
-    parse_filter(filter).map(drop)
+    filter::parse(filter).map(drop)
 }
 
-fn parse_filter(filter: &str) -> Result<EnvFilter, LogError> {
-    EnvFilter::builder().parse(filter).map_err(|source| LogError::Filter { filter: filter.to_owned(), source })
-}
-
-fn queue(to: impl Write + Send + 'static) -> (NonBlocking, Guard) {
+fn queue(to: impl Write + Send + 'static) -> (NonBlocking, Drops, WorkerGuard) {
     let builder = NonBlockingBuilder::default().buffered_lines_limit(QUEUE).lossy(true).thread_name("log");
-    let (writer, guard) = builder.finish(to);
-    let drops = Drops(writer.error_counter());
-    (writer, Guard { drops, _writer: guard })
+    let (queue, writer) = builder.finish(to);
+    let drops = Drops(queue.error_counter());
+    (queue, drops, writer)
 }
 
 fn subscriber(
     format: Format,
-    filter: EnvFilter,
+    filter: reload::Layer<EnvFilter, Registry>,
     colours: bool,
-    writer: NonBlocking,
-) -> Box<dyn Subscriber + Send + Sync> {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    match format {
-        Format::Text => Box::new(builder.with_ansi(colours).finish()),
-        Format::Json => Box::new(builder.json().flatten_event(true).with_current_span(false).finish()),
-    }
+    queue: NonBlocking,
+) -> impl Subscriber + Send + Sync {
+    let lines = fmt::layer().with_writer(queue);
+    let lines = match format {
+        Format::Text => lines.with_ansi(colours).boxed(),
+        Format::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    registry().with(filter).with(lines)
 }
 
 #[cfg(test)]
@@ -119,7 +136,7 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::mpsc::{Receiver, Sender, channel};
 
-    use super::{Format, QUEUE, check_filter, parse_filter, queue, subscriber};
+    use super::{Filter, Format, LogError, QUEUE, check_filter, queue, subscriber};
 
     /// Hands each line to the test, and writes only as fast as the test takes them when `gate` is there.
     struct Lines {
@@ -142,11 +159,15 @@ mod tests {
     }
 
     fn logged(format: Format, filter: &str, log: impl FnOnce()) -> String {
+        logged_with(format, filter, |_| log())
+    }
+
+    fn logged_with(format: Format, filter: &str, log: impl FnOnce(&Filter)) -> String {
         let (to, lines) = channel();
-        let (writer, guard) = queue(Lines { to, gate: None });
-        let subscriber = subscriber(format, parse_filter(filter).expect("filter"), false, writer);
-        tracing::subscriber::with_default(subscriber, log);
-        drop(guard);
+        let (queue, _, writer) = queue(Lines { to, gate: None });
+        let (filter, layer) = Filter::new(filter).expect("filter");
+        tracing::subscriber::with_default(subscriber(format, layer, false, queue), || log(&filter));
+        drop(writer);
         String::from_utf8(lines.into_iter().flatten().collect()).expect("UTF-8")
     }
 
@@ -178,17 +199,64 @@ mod tests {
     }
 
     #[test]
+    fn a_filter_that_changes_decides_from_then_on() {
+        let text = logged_with(Format::Text, "warn", |filter| {
+            let log = |n: u32| {
+                tracing::debug!(target: "ringside::ring", "debug {n}");
+                tracing::info!(target: "hyper", "info {n}");
+            };
+            log(1);
+            assert_eq!(filter.set("ringside=debug").expect("a filter"), "warn");
+            log(2);
+            assert_eq!(filter.clone().set("info").expect("a filter"), "ringside=debug");
+            log(3);
+            assert_eq!(filter.present(), "info");
+        });
+        let told: Vec<_> = text.lines().map(|line| line.split_once(": ").expect("a target").1).collect();
+        let expected = [
+            r#"the filter changes from="warn" to="ringside=debug""#,
+            "debug 2",
+            r#"the filter changes from="ringside=debug" to="info""#,
+            "info 3",
+        ];
+        assert_eq!(told, expected, "{text}");
+    }
+
+    #[test]
+    fn a_change_is_told_when_the_filter_before_lets_it() {
+        let text = logged_with(Format::Text, "info", |filter| {
+            filter.set("error").expect("a filter");
+            filter.set("warn").expect("a filter");
+        });
+        assert!(text.ends_with("the filter changes from=\"info\" to=\"error\"\n"), "{text}");
+        assert_eq!(text.lines().count(), 1, "between two that do not let it, nothing is told: {text}");
+    }
+
+    #[test]
+    fn what_is_no_filter_changes_nothing() {
+        logged_with(Format::Text, "info", |filter| {
+            assert!(matches!(filter.set("ringside=loud"), Err(LogError::Filter { .. })));
+            assert!(matches!(filter.set(" \n"), Err(LogError::Empty)));
+            assert_eq!(filter.present(), "info");
+        });
+        let (filter, layer) = Filter::new("info").expect("a filter");
+        drop(layer);
+        assert!(matches!(filter.set("debug"), Err(LogError::Gone(_))));
+        assert_eq!(filter.present(), "info");
+    }
+
+    #[test]
     fn a_writer_that_hangs_blocks_nobody_and_drops_are_counted() {
         let (to, lines) = channel();
         let (open, gate) = channel();
-        let (writer, guard) = queue(Lines { to, gate: Some(gate) });
-        let drops = guard.drops();
-        let subscriber = subscriber(Format::Text, parse_filter("info").expect("filter"), false, writer);
+        let (queue, drops, writer) = queue(Lines { to, gate: Some(gate) });
+        let (_, layer) = Filter::new("info").expect("filter");
+        let subscriber = subscriber(Format::Text, layer, false, queue);
         let written = QUEUE as u64 + 1000;
         tracing::subscriber::with_default(subscriber, || (0..written).for_each(|n| tracing::info!(n, "line")));
         let dropped = drops.count();
         drop(open);
-        drop(guard);
+        drop(writer);
         assert!(dropped >= 900, "{dropped}");
         assert_eq!(lines.into_iter().count() as u64 + dropped, written);
     }

@@ -6,12 +6,16 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::{AGE, Admin, CONNECTIONS, Config, GRACE, HEAD, Sources};
+use crate::control::log::Filter;
 use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::tests::process;
+
+mod filter;
 
 struct Fixture {
     address: SocketAddr,
@@ -22,6 +26,8 @@ struct Fixture {
     worker: DrainWatch,
     end: Drain,
     server: JoinHandle<()>,
+    /// What a log would filter by.
+    _filter: reload::Layer<EnvFilter, Registry>,
 }
 
 impl Fixture {
@@ -30,7 +36,9 @@ impl Fixture {
         let address = admin.address().expect("address");
         let (ready, counters) = (Ready::default(), Arc::new(Counters::default()));
         let (drain, worker) = drain::channel();
+        let (filter, layer) = Filter::new("info").expect("a filter");
         let sources = Sources {
+            filter,
             drain: drain.clone(),
             pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
             workers: vec![Arc::clone(&counters)],
@@ -39,7 +47,7 @@ impl Fixture {
         };
         let (end, watch) = drain::channel();
         let server = tokio::spawn(admin.serve(sources, watch));
-        Self { address, ready, counters, drain, worker, end, server }
+        Self { address, ready, counters, drain, worker, end, server, _filter: layer }
     }
 
     async fn connect(&self) -> TcpStream {
