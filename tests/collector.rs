@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span as Exported, Status};
-use ringside::control::export::{Config, Export, ExportError, Protocol, Taps};
+use ringside::control::export::{Config, Export, ExportError, Lines, Protocol, Taps};
 use ringside::peer::Peer;
 use ringside::rule::Rule;
 use ringside::telemetry::end::{By, End, Why};
@@ -41,7 +41,8 @@ fn start(endpoint: &str) -> (Reporter, Export) {
 
 fn start_with(config: Config) -> (Reporter, Export) {
     let (reporter, events) = report::channel();
-    let export = Export::start(Some(config), Some("under-test"), events, Taps::default()).expect("start");
+    let export =
+        Export::start(Some(config), Some("under-test"), Lines::default(), events, Taps::default()).expect("start");
     (reporter, export)
 }
 
@@ -253,7 +254,7 @@ fn without_a_collector_taps_still_see_everything() {
         events: Some(Box::new(move |event: &Event| drop(to_events.send(event.clone())))),
         spans: Some(Box::new(move |span| drop(to_spans.send(span.name.to_string())))),
     };
-    let export = Export::start(None, None, events, taps).expect("start");
+    let export = Export::start(None, None, Lines::default(), events, taps).expect("start");
     let mut ids = Ids::from_seed(3);
     let upper = root(&mut ids);
     reporter.report(handshake(upper, Outcome::Opened));
@@ -266,7 +267,7 @@ fn without_a_collector_taps_still_see_everything() {
 
 #[test]
 fn settings_that_cannot_work_are_refused_at_the_start() {
-    let start = |config| Export::start(Some(config), None, report::channel().1, Taps::default());
+    let start = |config| Export::start(Some(config), None, Lines::default(), report::channel().1, Taps::default());
     let scheme = start(config("ftp://collector:4318")).expect_err("no HTTP");
     assert!(matches!(scheme, ExportError::Scheme(_)), "{scheme}");
     assert!(start(config("http://not a url")).is_err());
@@ -306,7 +307,7 @@ fn the_opentelemetry_environment_is_honoured() {
 fn in_the_environment_given() {
     let config = Config::resolve(None, |name| env::var(name).ok()).expect("valid");
     let (reporter, events) = report::channel();
-    let export = Export::start(config, None, events, Taps::default()).expect("start");
+    let export = Export::start(config, None, Lines::default(), events, Taps::default()).expect("start");
     report_many(&reporter, 3);
     let counts = export.counts();
     assert!(shutdown(export, PATIENCE));

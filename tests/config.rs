@@ -10,6 +10,7 @@ use ringside::bytesize::ByteSize;
 use ringside::config::keys::KEYS;
 use ringside::config::{Config, Loaded, Place, Problem, Problems};
 use ringside::control::export::Protocol;
+use ringside::control::subject;
 use ringside::jwt::algorithm::Algorithm;
 use ringside::lifecycle::drain::Pace;
 use ringside::policy::auth::TokenSource;
@@ -161,6 +162,10 @@ fn what_makes_no_sense_is_told() {
         ("[telemetry.traces]\nendpoint = \"http://a\"\nprotocol = \"http\"", 5, "telemetry.traces.protocol", "grpc"),
         ("[telemetry]\nservice_name = \"\"", 4, "telemetry.service_name", "is empty"),
         ("[log]\nfilter = \"ringside=loud\"", 4, "log.filter", "not a filter"),
+        ("[log]\nsubject = \"hashd\"", 4, "log.subject", "did you mean \"hashed\"?"),
+        ("[log]\nsubject_key_file = \"\"", 4, "log.subject_key_file", "names no file"),
+        ("[log]\nsample_ratio = 1.01", 4, "log.sample_ratio", "0.0 to 1.0"),
+        ("[log]\nnoise = 0", 4, "log.noise", "at least 1"),
         ("[access]\norigins = [\n \"https://a.example\",\n \"a.example/\"]", 6, "access.origins", "a.example/"),
     ] {
         let whole =
@@ -256,6 +261,8 @@ fn defaults_are_those_of_the_table() {
         (traces.protocol, traces.traces),
         (Protocol::HttpProtobuf, trace::Config { messages, ..trace::Config::default() })
     );
+    assert_eq!((silent.log.subject, silent.log.subject_key), (subject::Choice::Plain, None));
+    assert_eq!((silent.log.sampler, silent.log.noise.get()), (Sampler::ratio(1.0), 100));
 }
 
 #[test]
@@ -598,6 +605,23 @@ fn the_endpoint_may_come_from_opentelemetry() {
 }
 
 #[test]
+fn the_log_is_what_is_written() {
+    let text = "[log]\nformat = \"json\"\nfilter = \"warn\"\nsubject = \"hashed\"\nsubject_key_file = \"s\"\n\
+                sample_ratio = 0.25\nnoise = 1\n";
+    let Loaded { config, warnings, .. } = parse(&format!("{MINIMAL}{text}")).unwrap();
+    let log = config.log;
+    assert_eq!((log.filter.as_str(), log.subject), ("warn", subject::Choice::Hashed));
+    assert_eq!(log.subject_key, Some("/etc/ringside/s".into()));
+    assert_eq!((log.sampler, log.noise.get()), (Sampler::ratio(0.25), 1));
+    assert!(warnings.iter().all(|warning| !warning.key.starts_with("log")), "{warnings:?}");
+
+    let Loaded { config, warnings, .. } = parse(&format!("{MINIMAL}{}", text.replace("hashed", "off"))).unwrap();
+    assert_eq!(config.log.subject, subject::Choice::Off);
+    let warned = warnings.iter().find(|warning| warning.key == "log.subject_key_file").expect("a warning");
+    assert_eq!((warned.value.as_deref(), warned.what.as_str()), (Some("\"s\""), "nothing is hashed with it"));
+}
+
+#[test]
 fn a_bad_variable_is_named() {
     for (name, value, key, part) in [
         ("RINGSIDE_LISTEN_ADDRESS", "nowhere", "listen.address", "not an IP address"),
@@ -613,6 +637,7 @@ fn a_bad_variable_is_named() {
         ("RINGSIDE_LIMITS_CONNECTION_MESSAGES", "0", "limits.connection.messages", "at least 1"),
         ("RINGSIDE_LIMITS_CONNECTION_BURST", "2s", "limits.connection", "limits nothing"),
         ("RINGSIDE_LIMITS_SUBJECT_MESSAGES", "5", "limits.subject", "without [auth.jwt]"),
+        ("RINGSIDE_LOG_NOISE", "loud", "log.noise", "at least 1"),
         ("RINGSIDE_AUTH_JWT_FROM", "header,nose", "auth.jwt.from", "\"nose\": expected \"header\""),
     ] {
         let jwt = if key.starts_with("auth") { "[auth.jwt]\nkeys = \"k\"\n" } else { "" };

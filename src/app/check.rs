@@ -53,7 +53,8 @@ fn deep(mut loaded: Loaded, env: &[(OsString, OsString)]) -> Result<Loaded, Prob
         Ok((_, unused)) => (unused, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let wrong = [load::acceptor(config).err(), policy, load::traces(config, variable).err()];
+    let (spans, subjects) = (load::traces(config, variable).err(), load::subjects(config).err());
+    let wrong = [load::acceptor(config).err(), policy, spans, subjects];
     let problem = |error: LoadError| loaded.problem(error.key, error.why.to_string(), error.help());
     let problems: Vec<_> = wrong.into_iter().flatten().map(problem).collect();
     if !problems.is_empty() {

@@ -2,6 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::control::export::{self, ExportError};
+use crate::control::subject::{self, Subjects};
 use crate::jwt::keys::{self, Keys, Skipped};
 use crate::jwt::verify::Verifier;
 use crate::policy::identity::HeaderTwice;
@@ -34,6 +35,9 @@ pub enum Why {
     /// Two claims for one header.
     #[error(transparent)]
     Headers(#[from] HeaderTwice),
+    /// Subjects cannot be hashed.
+    #[error(transparent)]
+    Subjects(#[from] subject::LoadError),
     /// Spans cannot be exported so.
     #[error(transparent)]
     Traces(#[from] ExportError),
@@ -78,6 +82,18 @@ pub fn verifier(jwt: &config::Jwt) -> Result<(Verifier, Vec<Skipped>), LoadError
     Ok((Verifier::new(keys, jwt.verify.clone()), skipped.unwrap_or_default()))
 }
 
+/// How the log shows subjects.
+pub fn subjects(config: &Config) -> Result<Subjects, LoadError> {
+    let log = &config.log;
+    Subjects::load(log.subject, log.subject_key.as_deref()).map_err(|error| {
+        let key = match &error {
+            subject::LoadError::File(_) | subject::LoadError::Short { .. } => "log.subject_key_file",
+            subject::LoadError::Randomness => "log.subject",
+        };
+        LoadError { key, why: Box::new(error.into()) }
+    })
+}
+
 /// Where spans go, by the configuration and the `variable`s of OpenTelemetry; `None`: nowhere.
 pub fn traces(
     config: &Config,
@@ -106,6 +122,8 @@ impl LoadError {
                 "put a random secret there: 32 bytes or more for HS256, 48 for HS384, 64 for HS512"
             }
             "auth.jwt.claims_to_headers" => "give each claim a header of its own",
+            "log.subject_key_file" => "put 32 random bytes or more there, the same for all that shall hash alike",
+            "log.subject" => "name a key in log.subject_key_file, or write \"off\"",
             _ => "mend the key or the environment variable, or remove [telemetry.traces]",
         }
     }
@@ -116,7 +134,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{LoadError, acceptor, policy, traces};
+    use super::{LoadError, acceptor, policy, subjects, traces};
     use crate::config::Config;
     use crate::jwt::mint::SigningKey;
 
@@ -177,6 +195,24 @@ mod tests {
         let warnings = policy(&config).unwrap().1;
         assert!(warnings.len() == 1 && warnings[0].starts_with("key \"odd\" is not used"), "{warnings:?}");
         assert_eq!(policy(&self::config("", dir)).unwrap().1, [""; 0]);
+    }
+
+    #[test]
+    fn a_key_of_subjects_is_blamed_at_its_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        let with = |choice: &str| config(&format!("[log]\nsubject = \"{choice}\"\nsubject_key_file = \"s\""), dir);
+        let hashed = with("hashed");
+        let (key, why) = told(&subjects(&hashed).unwrap_err());
+        assert!(key == "log.subject_key_file" && why.starts_with("cannot read ") && why.contains("/s: "), "{why}");
+        fs::write(dir.join("s"), "hunter2\n").unwrap();
+        let (key, why) = told(&subjects(&hashed).unwrap_err());
+        assert!(key == "log.subject_key_file" && why.contains("/s holds 7 bytes"), "{why}");
+        assert!(!why.contains("hunter2"), "{why}");
+        assert!(subjects(&with("plain")).is_ok(), "it is not read");
+        fs::write(dir.join("s"), "thirty-two bytes, no more of it!\n").unwrap();
+        let shown = |config| subjects(config).unwrap().show("alice").unwrap().into_owned();
+        assert_eq!(shown(&hashed), shown(&hashed));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio::time::{Instant, interval_at};
 use super::load::{self, LoadError};
 use super::{open_files, usage};
 use crate::config::Config;
-use crate::control::export::{Export, ExportError, Taps};
+use crate::control::export::{Export, ExportError, Lines, Taps};
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
@@ -98,7 +98,8 @@ impl Server {
             (None, None) => trace::Config::off(),
         };
         let (reporter, events) = report::channel();
-        let export = Export::start(traces, config.service_name.as_deref(), events, taps)?;
+        let lines = Lines::new(&config.log, load::subjects(&config)?);
+        let export = Export::start(traces, config.service_name.as_deref(), lines, events, taps)?;
 
         let count = config.worker.workers.unwrap_or_else(cores).get();
         let (address, listeners) = listener::bind(config.worker.listen, count)
@@ -209,6 +210,7 @@ impl Server {
         let (started, engine, why) = (self.started, self.engine.as_str(), self.why.clone());
         let (connections, buffers, usages) = (self.connections, self.buffers, self.usages.clone());
         let (events_dropped, spans) = (self.reporter.drops(), self.export.counts());
+        let suppressed = self.export.suppressed();
         move || Process {
             started,
             engine,
@@ -221,6 +223,7 @@ impl Server {
             spans: Queue { waiting: 0, limit: 0, dropped: spans.dropped() },
             spans_exported: spans.exported(),
             log_lines_dropped: log_lines_dropped(),
+            log_lines_suppressed: suppressed.count(),
             usage: usage::read(),
         }
     }

@@ -1,4 +1,4 @@
-//! Bounds that sizes, times and close codes keep in whatever table they stand.
+//! Bounds that sizes, times, ratios and close codes keep in whatever table they stand.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -29,6 +29,13 @@ pub(super) fn time(key: &str, time: Duration, bounds: RangeInclusive<Duration>, 
         findings.wrong(key, format!("longer than {most}"), format!("write at most \"{most}\""));
     }
     bounds.contains(&time)
+}
+
+/// `ratio` lies between 0 and 1.
+pub(super) fn ratio(key: &str, ratio: f64, findings: &mut Findings<'_>) {
+    if !(0.0..=1.0).contains(&ratio) {
+        findings.wrong(key, "not between 0 and 1", format!("write {}", Kind::Ratio.form()));
+    }
 }
 
 /// A Close frame may say `code`.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 pub(super) use self::life::{Drain, Keepalive, Limits, RateLimit, Timeouts};
 use crate::bytesize::ByteSize;
-use crate::control::{export, log};
+use crate::control::{export, log, subject};
 use crate::ring::engine::Choice;
 
 /// The whole file.
@@ -208,11 +208,23 @@ impl Default for Admin {
 pub(super) struct Log {
     pub(super) format: Format,
     pub(super) filter: String,
+    pub(super) subject: Subject,
+    pub(super) subject_key_file: Option<PathBuf>,
+    pub(super) sample_ratio: f64,
+    pub(super) noise: NonZeroU32,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: Format::Text, filter: "info".into() }
+        const NOISE: NonZeroU32 = NonZeroU32::new(100).unwrap();
+        Self {
+            format: Format::Text,
+            filter: "info".into(),
+            subject: Subject::Plain,
+            subject_key_file: None,
+            sample_ratio: 1.0,
+            noise: NOISE,
+        }
     }
 }
 
@@ -228,6 +240,24 @@ impl From<Format> for log::Format {
         match raw {
             Format::Text => Self::Text,
             Format::Json => Self::Json,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Subject {
+    Plain,
+    Hashed,
+    Off,
+}
+
+impl From<Subject> for subject::Choice {
+    fn from(raw: Subject) -> Self {
+        match raw {
+            Subject::Plain => Self::Plain,
+            Subject::Hashed => Self::Hashed,
+            Subject::Off => Self::Off,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{Config, address, auth, keys, life, rates, raw, traces};
 use crate::bytesize::ByteSize;
 use crate::control::{admin, export, log};
 use crate::ring::engine::Choice;
+use crate::telemetry::trace::Sampler;
 use crate::upstream::Address;
 use crate::{opening, relay, tls, upstream, worker};
 
@@ -47,7 +48,7 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         traces: raw.telemetry.traces.map(|traces| self::traces(traces, env, findings)),
         service_name: service_name(raw.telemetry.service_name, findings),
         admin,
-        log: log(raw.log, findings),
+        log: log(raw.log, base, findings),
     }
 }
 
@@ -196,12 +197,24 @@ fn service_name(name: Option<String>, findings: &mut Findings<'_>) -> Option<Str
     name
 }
 
-fn log(raw: raw::Log, findings: &mut Findings<'_>) -> log::Config {
+fn log(raw: raw::Log, base: &Path, findings: &mut Findings<'_>) -> log::Config {
     if let Err(error) = EnvFilter::try_new(&raw.filter) {
         let help = "write a level (error, warn, info, debug, trace), or module=level, separated by commas";
         findings.wrong("log.filter", format!("not a filter: {error}"), help);
     }
-    log::Config { format: raw.format.into(), filter: raw.filter }
+    if raw.subject_key_file.is_some() && !matches!(raw.subject, raw::Subject::Hashed) {
+        let help = "write log.subject = \"hashed\", or remove the key";
+        findings.unwise("log.subject_key_file", "nothing is hashed with it", help);
+    }
+    bounds::ratio("log.sample_ratio", raw.sample_ratio, findings);
+    log::Config {
+        format: raw.format.into(),
+        filter: raw.filter,
+        subject: raw.subject.into(),
+        subject_key: findings.file("log.subject_key_file", raw.subject_key_file, base),
+        sampler: Sampler::ratio(raw.sample_ratio),
+        noise: raw.noise,
+    }
 }
 
 /// The engine as it is written in a configuration.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::bounds::{self, DAY};
 use super::findings::Findings;
-use super::{keys, raw};
+use super::raw;
 use crate::telemetry::trace::{Config, Messages, Sampler};
 
 /// What comes more often says little more, and costs every connection a span each time.
@@ -15,7 +15,7 @@ const SHORTEST_CHECKPOINT: Duration = Duration::from_secs(1);
 const MOST_MESSAGES: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 pub(super) fn resolve(raw: &raw::Traces, findings: &mut Findings<'_>) -> Config {
-    ratio("telemetry.traces.sample_ratio", raw.sample_ratio, findings);
+    bounds::ratio("telemetry.traces.sample_ratio", raw.sample_ratio, findings);
     if let Some(checkpoint) = raw.checkpoint {
         bounds::time("telemetry.traces.checkpoint", checkpoint, SHORTEST_CHECKPOINT..=DAY, findings);
     }
@@ -28,16 +28,10 @@ pub(super) fn resolve(raw: &raw::Traces, findings: &mut Findings<'_>) -> Config 
 }
 
 fn messages(raw: raw::Messages, findings: &mut Findings<'_>) -> Messages {
-    ratio("telemetry.traces.messages.sample_ratio", raw.sample_ratio, findings);
+    bounds::ratio("telemetry.traces.messages.sample_ratio", raw.sample_ratio, findings);
     if raw.per_second > MOST_MESSAGES {
         let what = format!("more than {MOST_MESSAGES}: spans of messages would crowd out the others");
         findings.wrong("telemetry.traces.messages.per_second", what, format!("write at most {MOST_MESSAGES}"));
     }
     Messages { sampler: Sampler::ratio(raw.sample_ratio), per_second: raw.per_second }
-}
-
-fn ratio(key: &str, ratio: f64, findings: &mut Findings<'_>) {
-    if !(0.0..=1.0).contains(&ratio) {
-        findings.wrong(key, "not between 0 and 1", format!("write {}", keys::Kind::Ratio.form()));
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! workers --Reporter, 8192 events--> "export" thread --2048 spans--> SDK's batch thread --OTLP--> collector
-//!                                      |  log line (bounded, see `log`)
+//!                                      |  log line (or none, see `line`; bounded, see `log`)
 //!                                      |  taps (the demo)
 //! ```
 //!
@@ -22,6 +22,7 @@ use thiserror::Error;
 
 use crate::telemetry::record::Event;
 use crate::telemetry::trace;
+use line::Writer;
 use pipeline::Pipeline;
 
 mod env;
@@ -31,11 +32,14 @@ mod example;
 mod grpc;
 mod http;
 mod line;
+mod matter;
+mod noise;
 mod otlp;
 mod pipeline;
 mod span;
 
 pub use env::endpoint;
+pub use line::{Lines, Suppressed};
 pub use pipeline::SpanCounts;
 
 /// How often the export thread looks whether it should stop while nothing happens.
@@ -121,6 +125,7 @@ pub struct Export {
     deadline: SyncSender<Instant>,
     done: Receiver<bool>,
     counts: SpanCounts,
+    suppressed: Suppressed,
 }
 
 impl Export {
@@ -128,10 +133,11 @@ impl Export {
     ///
     /// `config` is what [`Config::resolve`] came to; without one, events are logged and tapped only. `service_name`
     /// wins over `OTEL_SERVICE_NAME`, which wins over `service.name` in `OTEL_RESOURCE_ATTRIBUTES`; else it is
-    /// `ringside`.
+    /// `ringside`. `lines` says which events are logged, and how.
     pub fn start(
         config: Option<Config>,
         service_name: Option<&str>,
+        lines: Lines,
         events: Receiver<Event>,
         taps: Taps,
     ) -> Result<Self, ExportError> {
@@ -139,7 +145,9 @@ impl Export {
         let pipeline = config.map(|config| Pipeline::start(&config, service_name, counts.clone())).transpose()?;
         let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
         let (deadline, deadlines) = sync_channel::<Instant>(1);
-        let exporter = Exporter { stop: Arc::clone(&stop), events, pipeline, taps };
+        let suppressed = Suppressed::default();
+        let lines = Writer::new(lines, suppressed.clone(), Instant::now());
+        let exporter = Exporter { stop: Arc::clone(&stop), events, lines, pipeline, taps };
         thread::Builder::new().name("export".into()).spawn(move || {
             let pipeline = exporter.run();
             // No deadline: our owner is gone without a shutdown, nobody waits, nothing is flushed.
@@ -147,12 +155,17 @@ impl Export {
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
         })?;
-        Ok(Self { stop, deadline, done, counts })
+        Ok(Self { stop, deadline, done, counts, suppressed })
     }
 
     /// What became of the spans, to look at while the export runs and after it.
     pub fn counts(&self) -> SpanCounts {
         self.counts.clone()
+    }
+
+    /// Log lines that the bound on noise suppressed, to look at in the same way.
+    pub fn suppressed(&self) -> Suppressed {
+        self.suppressed.clone()
     }
 
     /// Exports what was reported until now, for at most this long, and stops. Whatever the collector did not take
@@ -177,6 +190,7 @@ impl Drop for Export {
 struct Exporter {
     stop: Arc<AtomicBool>,
     events: Receiver<Event>,
+    lines: Writer,
     pipeline: Option<Pipeline>,
     taps: Taps,
 }
@@ -186,17 +200,21 @@ impl Exporter {
     fn run(mut self) -> Option<Pipeline> {
         loop {
             let stopping = self.stop.load(Ordering::Acquire);
-            match self.events.recv_timeout(if stopping { Duration::ZERO } else { STOP_CHECK }) {
-                Ok(event) => self.handle(&event),
-                Err(RecvTimeoutError::Timeout) if stopping => return self.pipeline,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.pipeline,
+            let received = self.events.recv_timeout(if stopping { Duration::ZERO } else { STOP_CHECK });
+            let now = Instant::now();
+            match received {
+                Ok(event) => self.handle(&event, now),
+                Err(RecvTimeoutError::Timeout) if !stopping => {}
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
+            self.lines.sum_up(now);
         }
+        self.lines.finish();
+        self.pipeline
     }
 
-    fn handle(&mut self, event: &Event) {
-        line::write(event);
+    fn handle(&mut self, event: &Event, now: Instant) {
+        self.lines.write(event, now);
         if let Some(tap) = &mut self.taps.events {
             tap(event);
         }

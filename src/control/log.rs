@@ -7,6 +7,8 @@
 //! than looking at a flag: `tracing` asks the filter once for each place in the code, and again only when it changes.
 
 use std::io::{IsTerminal, Write};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::{env, io};
 
 use thiserror::Error;
@@ -16,6 +18,9 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry, reload};
+
+use super::subject;
+use crate::telemetry::trace::Sampler;
 
 mod filter;
 
@@ -40,6 +45,14 @@ pub struct Config {
     pub format: Format,
     /// A filter such as `info` or `ringside=debug`.
     pub filter: String,
+    /// How the lines of connections show subjects.
+    pub subject: subject::Choice,
+    /// The key that subjects are hashed with; `None`: a random one.
+    pub subject_key: Option<PathBuf>,
+    /// Chooses the connections whose lines are written although all went well.
+    pub sampler: Sampler,
+    /// At most so many lines a second that anybody can cause: refusals, and ends by a client's fault.
+    pub noise: NonZeroU32,
 }
 
 /// Why logging did not start.

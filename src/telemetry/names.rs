@@ -154,6 +154,7 @@ pub(crate) mod tests {
             spans: Queue { waiting: 3, limit: 2048, dropped: 5 },
             spans_exported: 6,
             log_lines_dropped: 7,
+            log_lines_suppressed: 8,
             usage: Some(Usage {
                 cpu: Duration::from_millis(1500),
                 resident: 4096,

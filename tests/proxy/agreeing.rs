@@ -58,7 +58,9 @@ fn log_span_and_metrics_agree_with_what_both_sides_saw(engine: Engine) {
     let app = App::unix();
     let traces = format!("endpoint = \"{}\"", collector.endpoint);
     let setup = Setup::new(engine).workers(2).table("admin", ADMIN).table("telemetry.traces", &traces);
-    let setup = setup.table("log", "format = \"json\"").variable("OTEL_BSP_SCHEDULE_DELAY", "50");
+    // Each of them is to have its lines.
+    let log = format!("format = \"json\"\nnoise = {CONNECTIONS}");
+    let setup = setup.table("log", &log).variable("OTEL_BSP_SCHEDULE_DELAY", "50");
     let mut binary = Binary::start(&setup, app.address());
     let admin = binary.admin();
 
@@ -196,6 +198,7 @@ fn agree(metrics: &HashMap<String, f64>, plans: &[Plan], told: &[Told]) {
     is("ringside_spans_dropped_total".into(), 0);
     is("ringside_events_dropped_total".into(), 0);
     is("ringside_log_lines_dropped_total".into(), 0);
+    is("ringside_log_lines_suppressed_total".into(), 0);
     for ending in Ending::ALL {
         let (by, why, _) = ending.told();
         let count = told.iter().filter(|told| told["by"] == by && told["why"] == why).count();

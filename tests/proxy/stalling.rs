@@ -157,6 +157,8 @@ fn five_hundred_stalled_clients_cost_a_lease_each(engine: Engine) {
     let _alone = many::alone();
     let app = App::unix();
     let setup = Setup::new(engine).workers(1).table("timeouts", &format!("write_stall = \"{WRITE_STALL:?}\""));
+    // Each of them is to be told of.
+    let setup = setup.table("log", &format!("noise = {STALLED_CROWD}"));
     let mut binary = Binary::start(&setup, app.address());
     many::run(async {
         let crowd = push_when_told(&app);

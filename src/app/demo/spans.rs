@@ -127,7 +127,7 @@ mod tests {
 
     use super::super::witness::{Reported, witness};
     use super::{Tree, agree};
-    use crate::control::export::Export;
+    use crate::control::export::{Export, Lines};
     use crate::peer::Peer;
     use crate::telemetry::end::{By, End, Why};
     use crate::telemetry::moment::Moments;
@@ -168,7 +168,7 @@ mod tests {
     fn reported(events: impl IntoIterator<Item = Event>) -> Reported {
         let (taps, witness) = witness();
         let (reporter, queue) = report::channel();
-        let _export = Export::start(None, None, queue, taps).unwrap();
+        let _export = Export::start(None, None, Lines::default(), queue, taps).unwrap();
         events.into_iter().for_each(|event| reporter.report(event));
         witness.next().unwrap()
     }

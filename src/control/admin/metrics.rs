@@ -95,6 +95,7 @@ mod tests {
             "ringside_messages_total{direction=\"from_app\",opcode=\"binary\"} 0",
             "ringside_handshakes_total{outcome=\"refused\",reason=\"token_expired\"} 0",
             "ringside_spans_dropped_total 5",
+            "ringside_log_lines_suppressed_total 8",
             "ringside_workers 2",
             r#"ringside_engine_info{engine="epoll",why="io_uring_setup: \"EPERM\"\nseccomp \\ sysctl"} 1"#,
             "process_start_time_seconds 1700000000",

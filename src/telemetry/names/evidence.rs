@@ -47,4 +47,11 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Log lines lost because standard error was not read fast enough.",
         read: |seen, samples| samples(&[], seen.process.log_lines_dropped.into()),
     },
+    Metric {
+        name: "ringside_log_lines_suppressed_total",
+        kind: Kind::Counter,
+        help: "Log lines of refusals and clients' faults past log.noise; the log sums them up. Rising: somebody is \
+               hostile, or the app is down.",
+        read: |seen, samples| samples(&[], seen.process.log_lines_suppressed.into()),
+    },
 ];

@@ -29,6 +29,8 @@ pub struct Process {
     pub spans_exported: u64,
     /// Log lines dropped.
     pub log_lines_dropped: u64,
+    /// Log lines past the bound on noise.
+    pub log_lines_suppressed: u64,
     /// What it uses of the machine; `None` where the system does not tell.
     pub usage: Option<Usage>,
 }
