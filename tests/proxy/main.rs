@@ -21,6 +21,7 @@ mod handshake;
 mod leaving;
 mod limiting;
 mod living;
+mod logging;
 mod process;
 mod refusing;
 mod relaying;
