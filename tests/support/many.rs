@@ -91,17 +91,17 @@ impl Peer {
 
     /// Sends all of `bytes`.
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.tls {
-            None => soon(self.socket.write_all(bytes)).await,
-            Some(_) => {
-                // No more at a time than TLS takes unsent.
-                for part in bytes.chunks(16 << 10) {
-                    self.tls.as_mut().map_or(Ok(()), |tls| tls.writer().write_all(part))?;
-                    self.flush().await?;
-                }
-                Ok(())
-            }
+        if self.tls.is_none() {
+            return soon(self.socket.write_all(bytes)).await;
         }
+        // No more at a time than TLS takes unsent.
+        for part in bytes.chunks(16 << 10) {
+            if let Some(tls) = &mut self.tls {
+                tls.writer().write_all(part)?;
+            }
+            self.flush().await?;
+        }
+        Ok(())
     }
 
     /// Sends `bytes` until something comes, be it in the middle of a frame. Without TLS.
