@@ -36,6 +36,7 @@ mod matter;
 mod noise;
 mod otlp;
 mod pipeline;
+mod resource;
 mod span;
 
 pub use env::endpoint;
@@ -142,7 +143,8 @@ impl Export {
         taps: Taps,
     ) -> Result<Self, ExportError> {
         let counts = SpanCounts::default();
-        let pipeline = config.map(|config| Pipeline::start(&config, service_name, counts.clone())).transpose()?;
+        let resource = resource::here(service_name);
+        let pipeline = config.map(|config| Pipeline::start(&config, &resource, counts.clone())).transpose()?;
         let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
         let (deadline, deadlines) = sync_channel::<Instant>(1);
         let suppressed = Suppressed::default();

@@ -4,7 +4,6 @@ use std::env;
 use std::str::FromStr;
 use std::time::Duration;
 
-use opentelemetry::Key;
 use opentelemetry_otlp::{
     OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, SpanExporter,
     WithExportConfig, WithHttpConfig,
@@ -27,9 +26,8 @@ pub(super) enum Otlp {
 }
 
 impl Otlp {
-    pub(super) fn new(config: &Config, service_name: Option<&str>) -> Result<Self, ExportError> {
+    pub(super) fn new(config: &Config, resource: &Resource) -> Result<Self, ExportError> {
         config.check()?;
-        let resource = resource(service_name);
         match config.protocol {
             Protocol::HttpProtobuf => {
                 // Without TLS nobody is to be trusted, and the bundle need not be read.
@@ -42,11 +40,11 @@ impl Otlp {
                     .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
                     .with_timeout(timeout())
                     .build()?;
-                exporter.set_resource(&resource);
+                exporter.set_resource(resource);
                 Ok(Self::Http(Box::new(exporter)))
             }
             #[cfg(feature = "otlp-grpc")]
-            Protocol::Grpc => Ok(Self::Grpc(super::grpc::Exporter::start(&config.endpoint, timeout(), &resource)?)),
+            Protocol::Grpc => Ok(Self::Grpc(super::grpc::Exporter::start(&config.endpoint, timeout(), resource)?)),
             #[cfg(not(feature = "otlp-grpc"))]
             Protocol::Grpc => Err(ExportError::GrpcNotBuilt),
         }
@@ -73,18 +71,4 @@ fn timeout() -> Duration {
         .filter(|millis| *millis > 0)
         .map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)
         .min(LONGEST)
-}
-
-/// Who we are: `service_name`, else what the environment says, else `ringside`.
-///
-/// The SDK lets `service.name` in `OTEL_RESOURCE_ATTRIBUTES` win over `OTEL_SERVICE_NAME`; the specification wants it
-/// the other way round.
-fn resource(service_name: Option<&str>) -> Resource {
-    let detected = Resource::builder().build().get(&Key::new("service.name"));
-    let name = service_name
-        .map(str::to_owned)
-        .or_else(|| env::var("OTEL_SERVICE_NAME").ok().filter(|name| !name.is_empty()))
-        .or_else(|| detected.map(|name| name.to_string()).filter(|name| !name.starts_with("unknown_service")))
-        .unwrap_or_else(|| "ringside".to_owned());
-    Resource::builder().with_service_name(name).build()
 }

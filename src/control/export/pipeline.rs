@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor};
 use tracing::{info, warn};
@@ -69,8 +70,8 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn start(config: &Config, service_name: Option<&str>, counts: SpanCounts) -> Result<Self, ExportError> {
-        let otlp = Otlp::new(config, service_name)?;
+    pub(super) fn start(config: &Config, resource: &Resource, counts: SpanCounts) -> Result<Self, ExportError> {
+        let otlp = Otlp::new(config, resource)?;
         let queue = variable("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE).clamp(1, LARGEST_QUEUE);
         let batches =
             BatchConfigBuilder::default().with_max_queue_size(usize::try_from(queue).unwrap_or(usize::MAX)).build();
