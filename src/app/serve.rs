@@ -4,7 +4,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +22,7 @@ use crate::ring::select::{self, Selected, Why};
 use crate::ring::usage::{Operation, Usage};
 use crate::ring::{listener, pool};
 use crate::telemetry::counters::Counters;
-use crate::telemetry::names::{Process, Queue};
+use crate::telemetry::names::Process;
 use crate::telemetry::report::{self, Reporter};
 use crate::telemetry::trace::{self, Sampler};
 use crate::worker::{self, Door, Plan, Started};
@@ -209,7 +208,7 @@ impl Server {
     {
         let (started, engine, why) = (self.started, self.engine.as_str(), self.why.clone());
         let (connections, buffers, usages) = (self.connections, self.buffers, self.usages.clone());
-        let (events_dropped, spans) = (self.reporter.drops(), self.export.counts());
+        let (events, spans) = (self.reporter.backlog(), self.export.counts());
         let suppressed = self.export.suppressed();
         move || Process {
             started,
@@ -219,8 +218,8 @@ impl Server {
             connections_limit: connections as u64,
             buffers_lent: usages.iter().map(|usage| usage.lent()).sum(),
             buffers_limit: buffers as u64,
-            events: Queue { waiting: 0, limit: report::QUEUE as u64, dropped: events_dropped.load(Ordering::Relaxed) },
-            spans: Queue { waiting: 0, limit: 0, dropped: spans.dropped() },
+            events: events.figures(),
+            spans: spans.queue(),
             spans_exported: spans.exported(),
             log_lines_dropped: log_lines_dropped(),
             log_lines_suppressed: suppressed.count(),

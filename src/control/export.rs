@@ -21,10 +21,13 @@ use opentelemetry_sdk::trace::SpanData;
 use thiserror::Error;
 
 use crate::telemetry::record::Event;
+use crate::telemetry::report::Events;
 use crate::telemetry::trace;
+use closing::Closing;
 use line::Writer;
 use pipeline::Pipeline;
 
+mod closing;
 mod env;
 #[cfg(test)]
 mod example;
@@ -37,7 +40,9 @@ mod noise;
 mod otlp;
 mod pipeline;
 mod resource;
+mod retry;
 mod span;
+mod trouble;
 
 pub use env::endpoint;
 pub use line::{Lines, Suppressed};
@@ -127,6 +132,7 @@ pub struct Export {
     done: Receiver<bool>,
     counts: SpanCounts,
     suppressed: Suppressed,
+    closing: Arc<Closing>,
 }
 
 impl Export {
@@ -139,12 +145,13 @@ impl Export {
         config: Option<Config>,
         service_name: Option<&str>,
         lines: Lines,
-        events: Receiver<Event>,
+        events: Events,
         taps: Taps,
     ) -> Result<Self, ExportError> {
         let counts = SpanCounts::default();
-        let resource = resource::here(service_name);
-        let pipeline = config.map(|config| Pipeline::start(&config, &resource, counts.clone())).transpose()?;
+        let (resource, closing) = (resource::here(service_name), Arc::<Closing>::default());
+        let pipeline =
+            config.map(|config| Pipeline::start(&config, &resource, counts.clone(), Arc::clone(&closing))).transpose()?;
         let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
         let (deadline, deadlines) = sync_channel::<Instant>(1);
         let suppressed = Suppressed::default();
@@ -157,7 +164,7 @@ impl Export {
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
         })?;
-        Ok(Self { stop, deadline, done, counts, suppressed })
+        Ok(Self { stop, deadline, done, counts, suppressed, closing })
     }
 
     /// What became of the spans, to look at while the export runs and after it.
@@ -175,7 +182,9 @@ impl Export {
     ///
     /// False when the time was not enough.
     pub fn shutdown(self, within: Duration) -> bool {
-        let _ = self.deadline.send(Instant::now() + within);
+        let deadline = Instant::now() + within;
+        let _ = self.deadline.send(deadline);
+        self.closing.end_by(deadline);
         self.stop.store(true, Ordering::Release);
         // The pipeline gives up by itself at the deadline; the rest is for its last words.
         self.done.recv_timeout(within + STOP_CHECK).unwrap_or(false)
@@ -185,13 +194,14 @@ impl Export {
 impl Drop for Export {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        self.closing.end_by(Instant::now());
     }
 }
 
 /// What the export thread works with.
 struct Exporter {
     stop: Arc<AtomicBool>,
-    events: Receiver<Event>,
+    events: Events,
     lines: Writer,
     pipeline: Option<Pipeline>,
     taps: Taps,
@@ -202,7 +212,7 @@ impl Exporter {
     fn run(mut self) -> Option<Pipeline> {
         loop {
             let stopping = self.stop.load(Ordering::Acquire);
-            let received = self.events.recv_timeout(if stopping { Duration::ZERO } else { STOP_CHECK });
+            let received = self.events.next(if stopping { Duration::ZERO } else { STOP_CHECK });
             let now = Instant::now();
             match received {
                 Ok(event) => self.handle(&event, now),

@@ -2,6 +2,10 @@
 //!
 //! The gRPC client is async and the SDK's batch thread is not. So the client runs on a small runtime with a thread of
 //! its own, and the batch thread waits for what was spawned there. The runtime ends with the exporter that owns it.
+//!
+//! When a try that failed is made again is up to the SDK's client: three times at the most, after the `RetryInfo` of the
+//! collector's status or a backoff. What it lacks is added here: one deadline for all tries together, and an end to them
+//! when the process must end.
 
 use std::sync::Arc;
 use std::thread;
@@ -15,38 +19,65 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
 use super::ExportError;
+use super::closing::Closing;
 
 /// A gRPC client and the runtime it lives on.
 #[derive(Debug)]
 pub(super) struct Exporter {
     client: Arc<SpanExporter>,
-    runtime: Handle,
-    /// Dropped with the exporter; then the runtime's thread ends.
-    _stop: oneshot::Sender<()>,
+    runtime: Runtime,
+    timeout: Duration,
+    closing: Arc<Closing>,
 }
 
 impl Exporter {
     /// Connects when the first batch comes, and again when the connection was lost.
-    pub(super) fn start(endpoint: &str, timeout: Duration, resource: &Resource) -> Result<Self, ExportError> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
+    pub(super) fn start(
+        endpoint: &str,
+        timeout: Duration,
+        resource: &Resource,
+        closing: Arc<Closing>,
+    ) -> Result<Self, ExportError> {
+        let runtime = Runtime::start()?;
         let mut client = {
-            let _inside = handle.enter();
+            let _inside = runtime.handle.enter();
             SpanExporter::builder().with_tonic().with_endpoint(endpoint).with_timeout(timeout).build()?
         };
         client.set_resource(resource);
+        Ok(Self { client: Arc::new(client), runtime, timeout, closing })
+    }
+
+    pub(super) async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let (client, closing, timeout) = (Arc::clone(&self.client), Arc::clone(&self.closing), self.timeout);
+        let exported = self.runtime.handle.spawn(async move {
+            tokio::select! {
+                result = client.export(batch) => result,
+                () = tokio::time::sleep(timeout) => Err(OTelSdkError::Timeout(timeout)),
+                () = closing.over() => Err(OTelSdkError::AlreadyShutdown),
+            }
+        });
+        exported.await.unwrap_or_else(|gone| {
+            Err(OTelSdkError::InternalFailure(format!("the gRPC client ended: {gone}")))
+        })
+    }
+}
+
+/// A runtime on a thread of its own, which ends with it.
+#[derive(Debug)]
+struct Runtime {
+    handle: Handle,
+    /// Dropped with the runtime; then its thread ends.
+    _stop: oneshot::Sender<()>,
+}
+
+impl Runtime {
+    fn start() -> Result<Self, ExportError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         thread::Builder::new().name("otlp-grpc".into()).spawn(move || {
             let _ = runtime.block_on(stopped);
         })?;
-        Ok(Self { client: Arc::new(client), runtime: handle, _stop: stop })
-    }
-
-    pub(super) async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let client = Arc::clone(&self.client);
-        match self.runtime.spawn(async move { client.export(batch).await }).await {
-            Ok(result) => result,
-            Err(gone) => Err(OTelSdkError::InternalFailure(format!("the gRPC client ended: {gone}"))),
-        }
+        Ok(Self { handle, _stop: stop })
     }
 }

@@ -1,25 +1,24 @@
 //! The bounded way from the export thread to the collector: the SDK's batch processor with our accounting around it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor};
-use tracing::{info, warn};
 
+use super::closing::Closing;
 use super::otlp::{Otlp, variable};
+use super::trouble::Trouble;
 use super::{Config, ExportError};
+use crate::telemetry::names::Queue;
 
 /// Spans that may wait for the collector; `OTEL_BSP_MAX_QUEUE_SIZE` changes it.
 const QUEUE: u64 = 2048;
 
 /// No more than this many, whatever the environment says: the SDK allocates the whole queue at once.
 const LARGEST_QUEUE: u64 = 65_536;
-
-/// A collector that fails is logged this often at the most.
-const COMPLAIN: Duration = Duration::from_secs(60);
 
 /// How many spans reached the collector and how many did not. All clones show the same figures.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +28,8 @@ pub struct SpanCounts(Arc<Counts>);
 /// nor refused is on its way.
 #[derive(Debug, Default)]
 struct Counts {
+    /// How many may wait. 0: nothing is exported.
+    limit: AtomicU64,
     /// Spans that found the queue full.
     full: AtomicU64,
     /// Spans that entered the queue.
@@ -37,13 +38,22 @@ struct Counts {
     taken: AtomicU64,
     /// Spans the collector took.
     exported: AtomicU64,
-    /// Spans the collector did not take, even when asked again.
+    /// Spans the collector did not take, even when asked again, or took and rejected.
     refused: AtomicU64,
     /// Nothing is exported any more: what waits is lost.
     over: AtomicBool,
 }
 
 impl SpanCounts {
+    /// The queue to the collector.
+    pub fn queue(&self) -> Queue {
+        let Counts { limit, queued, taken, over, .. } = &*self.0;
+        // In this order, so that what is taken in between is not missing.
+        let taken = taken.load(Ordering::Acquire);
+        let waiting = if over.load(Ordering::Acquire) { 0 } else { queued.load(Ordering::Acquire) - taken };
+        Queue { waiting, limit: limit.load(Ordering::Relaxed), dropped: self.dropped() }
+    }
+
     /// Spans lost so far: the queue was full, the collector did not take them, or the time to shut down was up.
     pub fn dropped(&self) -> u64 {
         let Counts { full, queued, exported, refused, over, .. } = &*self.0;
@@ -67,16 +77,23 @@ pub(super) struct Pipeline {
     processor: BatchSpanProcessor,
     queue: u64,
     counts: SpanCounts,
+    closing: Arc<Closing>,
 }
 
 impl Pipeline {
-    pub(super) fn start(config: &Config, resource: &Resource, counts: SpanCounts) -> Result<Self, ExportError> {
-        let otlp = Otlp::new(config, resource)?;
+    pub(super) fn start(
+        config: &Config,
+        resource: &Resource,
+        counts: SpanCounts,
+        closing: Arc<Closing>,
+    ) -> Result<Self, ExportError> {
+        let otlp = Otlp::new(config, resource, Arc::clone(&closing))?;
         let queue = variable("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE).clamp(1, LARGEST_QUEUE);
+        counts.0.limit.store(queue, Ordering::Relaxed);
         let batches =
             BatchConfigBuilder::default().with_max_queue_size(usize::try_from(queue).unwrap_or(usize::MAX)).build();
-        let exporter = Accounted { otlp, counts: counts.clone(), trouble: Mutex::default() };
-        Ok(Self { processor: BatchSpanProcessor::new(exporter, batches), queue, counts })
+        let exporter = Accounted { otlp, counts: counts.clone(), trouble: Trouble::with("spans") };
+        Ok(Self { processor: BatchSpanProcessor::new(exporter, batches), queue, counts, closing })
     }
 
     /// Puts `span` in the queue, or drops and counts it.
@@ -96,6 +113,7 @@ impl Pipeline {
 
     /// Exports what waits. False when that took longer than `within`: the rest is lost.
     pub(super) fn shutdown(self, within: Duration) -> bool {
+        self.closing.end_by(Instant::now() + within);
         let done = self.processor.shutdown_with_timeout(within).is_ok();
         self.counts.0.over.store(true, Ordering::Release);
         done
@@ -107,7 +125,7 @@ impl Pipeline {
 struct Accounted {
     otlp: Otlp,
     counts: SpanCounts,
-    trouble: Mutex<Trouble>,
+    trouble: Trouble,
 }
 
 impl SpanExporter for Accounted {
@@ -115,68 +133,14 @@ impl SpanExporter for Accounted {
         let spans = batch.len() as u64;
         let counts = &self.counts.0;
         counts.taken.fetch_add(spans, Ordering::AcqRel);
-        let result = self.otlp.export(batch).await;
-        let counter = if result.is_ok() { &counts.exported } else { &counts.refused };
-        counter.fetch_add(spans, Ordering::AcqRel);
-        let lost = if result.is_ok() { 0 } else { spans };
-        let news = self.trouble.lock().unwrap_or_else(PoisonError::into_inner).after(lost, Instant::now());
-        match (news, &result) {
-            (Some(News::Fails { lost }), Err(error)) => {
-                warn!(target: "ringside::export", lost, %error, "the collector does not take spans");
-            }
-            (Some(News::Recovered { lost }), _) => {
-                info!(target: "ringside::export", lost, "the collector takes spans again");
-            }
-            _ => {}
-        }
-        result
-    }
-}
-
-/// A collector that does not take spans: since when that was last said, and how many are lost since it began.
-#[derive(Debug, Default)]
-struct Trouble(Option<(Instant, u64)>);
-
-/// What is worth a log line.
-#[derive(Debug, PartialEq, Eq)]
-enum News {
-    Fails { lost: u64 },
-    Recovered { lost: u64 },
-}
-
-impl Trouble {
-    /// After a batch of which so many spans were lost: all of them or none.
-    fn after(&mut self, lost: u64, now: Instant) -> Option<News> {
-        match (lost, self.0.take()) {
-            (0, before) => before.map(|(_, lost)| News::Recovered { lost }),
-            (_, Some((said, before))) if now.duration_since(said) < COMPLAIN => {
-                self.0 = Some((said, before + lost));
-                None
-            }
-            (_, before) => {
-                let lost = lost + before.map_or(0, |(_, lost)| lost);
-                self.0 = Some((now, lost));
-                Some(News::Fails { lost })
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::{COMPLAIN, News, Trouble};
-
-    #[test]
-    fn trouble_is_told_when_it_begins_now_and_then_and_when_it_is_over() {
-        let (mut trouble, start) = (Trouble::default(), Instant::now());
-        assert_eq!(trouble.after(0, start), None);
-        assert_eq!(trouble.after(5, start), Some(News::Fails { lost: 5 }));
-        assert_eq!(trouble.after(5, start + COMPLAIN / 2), None);
-        assert_eq!(trouble.after(5, start + COMPLAIN), Some(News::Fails { lost: 15 }));
-        assert_eq!(trouble.after(5, start + COMPLAIN + Duration::from_secs(1)), None);
-        assert_eq!(trouble.after(0, start + COMPLAIN * 2), Some(News::Recovered { lost: 20 }));
-        assert_eq!(trouble.after(0, start + COMPLAIN * 2), None);
+        let (lost, why) = match self.otlp.export(batch).await {
+            Ok(0) => (0, String::new()),
+            Ok(rejected) => (rejected.min(spans), "the collector rejected some of those it was sent".to_owned()),
+            Err(why) => (spans, why),
+        };
+        counts.exported.fetch_add(spans - lost, Ordering::AcqRel);
+        counts.refused.fetch_add(lost, Ordering::AcqRel);
+        self.trouble.after(lost, &why);
+        if lost == 0 { Ok(()) } else { Err(OTelSdkError::InternalFailure(why)) }
     }
 }

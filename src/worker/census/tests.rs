@@ -60,7 +60,7 @@ fn a_checkpoint_comes_when_it_is_due_and_of_those_that_are_sampled() {
     let mut numbers = Vec::new();
     for second in 0..=180 {
         census.check(every, &reporter, &generator, start + Duration::from_secs(second));
-        for event in events.try_iter() {
+        while let Ok(event) = events.next(Duration::ZERO) {
             let Event::Checkpoint(checkpoint) = event else { panic!("not a checkpoint: {event:?}") };
             assert_eq!((checkpoint.id.0, checkpoint.age), (1, Duration::from_secs(second)));
             numbers.push(checkpoint.number);
