@@ -9,6 +9,7 @@
 mod address;
 mod auth;
 mod bounds;
+mod collector;
 mod document;
 mod files;
 mod findings;
@@ -54,6 +55,8 @@ pub struct Config {
     pub relay: relay::Config,
     /// `None`: no spans are exported.
     pub traces: Option<export::Config>,
+    /// `None`: no metrics are exported; `/metrics` of the admin endpoint has them.
+    pub metrics: Option<export::metrics::Config>,
     /// `service.name` on every span; `None`: what the environment says, see [`export::Export::start`].
     pub service_name: Option<String>,
     /// `None`: no admin endpoint.

@@ -222,6 +222,7 @@ fn tokens_can_be_verified_or_it_is_told() {
 fn defaults_are_those_of_the_table() {
     let mut tables = String::from("[app]\naddress = \"127.0.0.1:3000\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n");
     tables += "[auth.jwt]\nkeys = \"j\"\n[telemetry.traces]\nendpoint = \"http://a\"\n[admin]\n";
+    tables += "[telemetry.metrics]\nendpoint = \"http://a\"\n";
     tables += "[limits.connection]\nmessages = 9\n[limits.subject]\nmessages = 9\n[telemetry.traces.messages]\n";
     let silent = config(&tables);
     for key in KEYS {
@@ -311,6 +312,10 @@ checkpoint = "off"
 [telemetry.traces.messages]
 sample_ratio = 1
 per_second = 1000
+[telemetry.metrics]
+endpoint = "http://127.0.0.1:4317"
+protocol = "grpc"
+interval = "1s"
 [runtime]
 engine = "io_uring"
 workers = 2
@@ -336,6 +341,8 @@ workers = 2
     let messages = Some(Messages { sampler: Sampler::ratio(1.0), per_second: 1000.try_into().unwrap() });
     let expected = trace::Config { sampler: Sampler::ratio(0.0), trust_client: true, checkpoint: None, messages };
     assert_eq!(traces.traces, expected);
+    let metrics = config.metrics.unwrap();
+    assert_eq!((metrics.protocol, metrics.interval), (Protocol::Grpc, Duration::from_secs(1)));
 }
 
 #[test]
@@ -453,6 +460,27 @@ fn spans_that_make_no_sense_are_told() {
         assert_eq!((line, path.as_str()), (whole.lines().count(), key), "{text}: {message}");
         assert!(message.contains(part), "{text}: {message}");
     }
+}
+
+#[test]
+fn metrics_that_make_no_sense_are_told() {
+    const ENDPOINT: &str = "endpoint = \"http://a\"\n";
+    for (text, key, part) in [
+        ("", "telemetry.metrics.endpoint", "is missing"),
+        ("endpoint = \"a:4318\"", "telemetry.metrics.endpoint", "or remove [telemetry.metrics]"),
+        (&format!("{ENDPOINT}protocol = \"http/json\""), "telemetry.metrics.protocol", "grpc"),
+        (&format!("{ENDPOINT}interval = \"999ms\""), "telemetry.metrics.interval", "at least \"1s\""),
+        (&format!("{ENDPOINT}interval = \"off\""), "telemetry.metrics.interval", "\"30s\""),
+        (&format!("{ENDPOINT}sample_ratio = 1"), "telemetry.metrics.sample_ratio", "endpoint, protocol, interval"),
+    ] {
+        let (_, path, message) = problem(&format!("{MINIMAL}[telemetry.metrics]\n{text}"));
+        assert!(path == key && message.contains(part), "{text}: {path}: {message}");
+    }
+    let only = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://only:4318/v1/metrics");
+    let other = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://other:4318/v1/traces");
+    let text = format!("{MINIMAL}[telemetry.metrics]\n");
+    let metrics = with_env(&text, &[only, other]).unwrap().config.metrics.unwrap();
+    assert_eq!((metrics.endpoint.as_str(), metrics.interval), ("http://only:4318", Duration::from_secs(60)));
 }
 
 #[test]
@@ -695,6 +723,7 @@ fn the_reference_means_the_defaults() {
     let mut tables = String::from("[app]\naddress = \"unix:app.sock\"\n");
     tables += "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[auth.jwt]\nkeys = \"jwks.json\"\n";
     tables += "[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"\n[admin]\n";
+    tables += "[telemetry.metrics]\nendpoint = \"http://127.0.0.1:4318\"\n";
     assert_eq!(config(&text), config(&tables));
     // Its spans of messages are commented out, and the defaults once they are not.
     let (before, after) = text.split_once("# [telemetry.traces.messages]").unwrap();

@@ -53,8 +53,8 @@ fn deep(mut loaded: Loaded, env: &[(OsString, OsString)]) -> Result<Loaded, Prob
         Ok((_, unused)) => (unused, None),
         Err(error) => (Vec::new(), Some(error)),
     };
-    let (spans, subjects) = (load::traces(config, variable).err(), load::subjects(config).err());
-    let wrong = [load::acceptor(config).err(), policy, spans, subjects];
+    let (spans, metrics) = (load::traces(config, variable).err(), load::metrics(config, variable).err());
+    let wrong = [load::acceptor(config).err(), policy, spans, metrics, load::subjects(config).err()];
     let problem = |error: LoadError| loaded.problem(error.key, error.why.to_string(), error.help());
     let problems: Vec<_> = wrong.into_iter().flatten().map(problem).collect();
     if !problems.is_empty() {

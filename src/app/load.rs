@@ -1,7 +1,7 @@
 //! What a configuration names, read: certificates, keys, secrets. `run` starts with it, `check` looks whether it could.
 
 use crate::config::{self, Config};
-use crate::control::export::{self, ExportError};
+use crate::control::export::{self, ExportError, metrics};
 use crate::control::subject::{self, Subjects};
 use crate::jwt::keys::{self, Keys, Skipped};
 use crate::jwt::verify::Verifier;
@@ -38,9 +38,9 @@ pub enum Why {
     /// Subjects cannot be hashed.
     #[error(transparent)]
     Subjects(#[from] subject::LoadError),
-    /// Spans cannot be exported so.
+    /// Spans or metrics cannot be exported so.
     #[error(transparent)]
-    Traces(#[from] ExportError),
+    Export(#[from] ExportError),
 }
 
 /// The TLS identity; `None` without `[tls]`.
@@ -101,13 +101,25 @@ pub fn traces(
 ) -> Result<Option<export::Config>, LoadError> {
     let traces = export::Config::resolve(config.traces.clone(), variable);
     let checked = traces.and_then(|traces| traces.as_ref().map_or(Ok(()), export::Config::check).map(|()| traces));
-    checked.map_err(|error| {
-        let key = match &error {
-            ExportError::GrpcNotBuilt | ExportError::GrpcOverTls(_) => "telemetry.traces.protocol",
-            _ => "telemetry.traces.endpoint",
-        };
-        LoadError { key, why: Box::new(error.into()) }
-    })
+    checked.map_err(|error| blame(error, "telemetry.traces.protocol", "telemetry.traces.endpoint"))
+}
+
+/// The same for metrics.
+pub fn metrics(
+    config: &Config,
+    variable: impl Fn(&'static str) -> Option<String>,
+) -> Result<Option<metrics::Config>, LoadError> {
+    let metrics = metrics::Config::resolve(config.metrics.clone(), variable);
+    let checked = metrics.and_then(|metrics| metrics.as_ref().map_or(Ok(()), metrics::Config::check).map(|()| metrics));
+    checked.map_err(|error| blame(error, "telemetry.metrics.protocol", "telemetry.metrics.endpoint"))
+}
+
+fn blame(error: ExportError, protocol: &'static str, endpoint: &'static str) -> LoadError {
+    let key = match &error {
+        ExportError::GrpcNotBuilt | ExportError::GrpcOverTls(_) => protocol,
+        _ => endpoint,
+    };
+    LoadError { key, why: Box::new(error.into()) }
 }
 
 impl LoadError {
@@ -124,6 +136,9 @@ impl LoadError {
             "auth.jwt.claims_to_headers" => "give each claim a header of its own",
             "log.subject_key_file" => "put 32 random bytes or more there, the same for all that shall hash alike",
             "log.subject" => "name a key in log.subject_key_file, or write \"off\"",
+            "telemetry.metrics.protocol" | "telemetry.metrics.endpoint" => {
+                "mend the key or the environment variable, or remove [telemetry.metrics]"
+            }
             _ => "mend the key or the environment variable, or remove [telemetry.traces]",
         }
     }
@@ -134,7 +149,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::{LoadError, acceptor, policy, subjects, traces};
+    use super::{LoadError, acceptor, metrics, policy, subjects, traces};
     use crate::config::Config;
     use crate::jwt::mint::SigningKey;
 
@@ -227,5 +242,17 @@ mod tests {
         let odd = |name: &str| (name == "OTEL_EXPORTER_OTLP_ENDPOINT").then(|| "collector:4318".to_owned());
         let (_, why) = told(&traces(&config("", Path::new("")), odd).unwrap_err());
         assert!(why.contains("http://"), "{why}");
+    }
+
+    #[test]
+    fn metrics_that_cannot_be_exported_are_told() {
+        let table = |rest: &str| config(&format!("[telemetry.metrics]\n{rest}"), Path::new(""));
+        let over_tls = table("endpoint = \"https://collector.example\"\nprotocol = \"grpc\"");
+        assert_eq!(told(&metrics(&over_tls, |_| None).unwrap_err()).0, "telemetry.metrics.protocol");
+        let good = table("endpoint = \"https://collector.example\"");
+        assert_eq!(metrics(&good, |_| None).unwrap(), good.metrics);
+        let odd = |name: &str| (name == "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT").then(|| "c/v1/metrics".to_owned());
+        let error = metrics(&config("", Path::new("")), odd).unwrap_err();
+        assert!(error.key == "telemetry.metrics.endpoint" && error.help().contains("[telemetry.metrics]"), "{error}");
     }
 }

@@ -67,7 +67,9 @@ fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError>
         };
         let ready = Ready::default();
         let starting = ready.block("workers are starting");
-        let server = Server::start(config.clone(), Taps::default())?;
+        let mut server = Server::start(config.clone(), Taps::default())?;
+        let drops = log.drops();
+        server.export_metrics(move || drops.count())?;
         drop(starting);
         let answering = admin.map(|admin| answer(admin, sources(&server, ready, &log)));
         let drained = async {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval_at};
 use super::load::{self, LoadError};
 use super::{open_files, usage};
 use crate::config::Config;
-use crate::control::export::{Export, ExportError, Lines, Taps};
+use crate::control::export::{Export, ExportError, Lines, Taps, metrics};
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
@@ -50,6 +50,7 @@ pub struct Server {
     pace: Pace,
     reporter: Reporter,
     export: Export,
+    metrics: Option<metrics::Config>,
 }
 
 /// Why the sidecar does not start.
@@ -70,7 +71,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The exporter does not start.
-    #[error("telemetry.traces: {0}")]
+    #[error("telemetry: {0}")]
     Export(#[from] ExportError),
     /// A worker does not start.
     #[error("cannot start a worker: {0}")]
@@ -88,7 +89,8 @@ impl Server {
         }
         let tls = load::acceptor(&config)?;
 
-        let traces = load::traces(&config, |name| std::env::var(name).ok())?;
+        let variable = |name: &'static str| std::env::var(name).ok();
+        let (traces, metrics) = (load::traces(&config, variable)?, load::metrics(&config, variable)?);
         // Who taps spans wants every one, with or without a collector.
         let spans = match (&traces, &taps.spans) {
             (Some(traces), None) => traces.traces,
@@ -122,6 +124,7 @@ impl Server {
             pace: config.worker.drain,
             reporter,
             export,
+            metrics,
         };
         for (index, listener) in listeners.into_iter().enumerate() {
             let counters = Arc::<Counters>::default();
@@ -208,7 +211,7 @@ impl Server {
     {
         let (started, engine, why) = (self.started, self.engine.as_str(), self.why.clone());
         let (connections, buffers, usages) = (self.connections, self.buffers, self.usages.clone());
-        let (events, spans) = (self.reporter.backlog(), self.export.counts());
+        let (events, spans, metrics) = (self.reporter.backlog(), self.export.counts(), self.export.metric_counts());
         let suppressed = self.export.suppressed();
         move || Process {
             started,
@@ -221,10 +224,22 @@ impl Server {
             events: events.figures(),
             spans: spans.queue(),
             spans_exported: spans.exported(),
+            metric_exports: [metrics.taken(), metrics.failed()],
             log_lines_dropped: log_lines_dropped(),
             log_lines_suppressed: suppressed.count(),
             usage: usage::read(),
         }
+    }
+
+    /// Exports metrics, where that is configured. What they show of the process is what [`process`](Self::process) reads.
+    pub fn export_metrics<F>(&mut self, log_lines_dropped: F) -> Result<(), StartError>
+    where
+        F: Fn() -> u64 + Send + Sync + 'static,
+    {
+        let Some(config) = self.metrics.take() else { return Ok(()) };
+        let source =
+            metrics::Source { workers: self.counters.clone(), process: Box::new(self.process(log_lines_dropped)) };
+        Ok(self.export.start_metrics(&config, source)?)
     }
 
     /// Stops: no more clients, a Close to those that are here, and the last spans to the collector.

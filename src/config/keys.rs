@@ -209,6 +209,19 @@ pub const KEYS: &[Key] = &[
     key("telemetry.traces.messages.sample_ratio", Kind::Ratio, Some("0.01"), "share of messages that get a span"),
     key("telemetry.traces.messages.per_second", Kind::Count, Some("10"), "most of these spans a second, per worker"),
     key(
+        "telemetry.metrics.endpoint",
+        Kind::Url,
+        None,
+        "base URL of the collector; required, unless OTEL_EXPORTER_OTLP_ENDPOINT names it",
+    ),
+    key(
+        "telemetry.metrics.protocol",
+        Kind::Choice(&["http/protobuf", "grpc"]),
+        Some(r#""http/protobuf""#),
+        "OTLP transport",
+    ),
+    key("telemetry.metrics.interval", Kind::Duration, Some(r#""60s""#), "how often metrics are sent, at least 1s"),
+    key(
         "admin.address",
         Kind::Listen,
         Some(r#""127.0.0.1:9901""#),
@@ -286,7 +299,7 @@ mod tests {
     #[test]
     fn names_stand_in_tables() {
         assert_eq!(names_in("tls"), ["certificate", "key", "client_ca"]);
-        assert_eq!(names_in("telemetry"), ["service_name", "traces"]);
+        assert_eq!(names_in("telemetry"), ["service_name", "traces", "metrics"]);
         assert!(names_in("").contains(&"auth"));
         assert!(is_table("auth") && is_table("auth.jwt") && !is_table("auth.jwt.keys") && !is_table("auth.j"));
         assert_eq!(tables_with("address"), ["listen", "app", "admin"]);

@@ -132,6 +132,7 @@ pub(super) struct Access {
 pub(super) struct Telemetry {
     pub(super) service_name: Option<String>,
     pub(super) traces: Option<Traces>,
+    pub(super) metrics: Option<Metrics>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,6 +157,22 @@ impl Default for Traces {
             checkpoint: Some(Duration::from_secs(60)),
             messages: None,
         }
+    }
+}
+
+/// `[telemetry.metrics]`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Metrics {
+    pub(super) endpoint: Option<String>,
+    pub(super) protocol: Protocol,
+    #[serde(deserialize_with = "value::duration")]
+    pub(super) interval: Duration,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self { endpoint: None, protocol: Protocol::HttpProtobuf, interval: export::metrics::INTERVAL }
     }
 }
 

@@ -10,9 +10,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
-use super::{Config, address, auth, keys, life, rates, raw, traces};
+use super::{Config, address, auth, collector, keys, life, rates, raw};
 use crate::bytesize::ByteSize;
-use crate::control::{admin, export, log};
+use crate::control::{admin, log};
 use crate::ring::engine::Choice;
 use crate::telemetry::trace::Sampler;
 use crate::upstream::Address;
@@ -45,7 +45,8 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         upstream: upstream::Config { address: app, timeout: raw.timeouts.app },
         session,
         relay: relay::Config { write_stall: raw.timeouts.write_stall, closing: raw.timeouts.closing },
-        traces: raw.telemetry.traces.map(|traces| self::traces(traces, env, findings)),
+        traces: raw.telemetry.traces.map(|traces| collector::traces(traces, env, findings)),
+        metrics: raw.telemetry.metrics.map(|metrics| collector::metrics(metrics, env, findings)),
         service_name: service_name(raw.telemetry.service_name, findings),
         admin,
         log: log(raw.log, base, findings),
@@ -157,37 +158,6 @@ fn neighbours(listen: SocketAddr, admin: Option<&admin::Config>, app: &Address, 
         let what = format!("reaches listen.address ({listen}): Ringside would front itself");
         findings.wrong("app.address", what, "write the address of the app");
     }
-}
-
-fn traces(raw: raw::Traces, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> export::Config {
-    const KEY: &str = "telemetry.traces.endpoint";
-    let help = format!("write {}, or remove [telemetry.traces]", keys::Kind::Url.form());
-    let traces = traces::resolve(&raw, findings);
-    let protocol = raw.protocol.into();
-    let variable = |name: &str| env.iter().find(|(known, _)| known == name)?.1.to_str().map(String::from);
-    let inherited = || export::endpoint(protocol, variable);
-    let endpoint = match raw.endpoint.map_or_else(inherited, |url| Ok(Some(url))) {
-        Ok(endpoint) => findings.required(KEY, endpoint, help.clone()).unwrap_or_default(),
-        Err(error) => {
-            findings.wrong(KEY, error.to_string(), "mend the variable, or write the endpoint here");
-            String::new()
-        }
-    };
-    if !endpoint.is_empty() && !is_base_url(&endpoint) {
-        findings.wrong(
-            KEY,
-            format!("{endpoint:?} is not a base URL: a scheme, a host, perhaps a port and a path"),
-            help,
-        );
-    }
-    export::Config { endpoint, protocol, traces }
-}
-
-fn is_base_url(url: &str) -> bool {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let visible = url.bytes().all(|b| b.is_ascii_graphic());
-    visible
-        && rest.is_some_and(|rest| !rest.starts_with(['/', ':']) && !rest.is_empty() && !rest.contains(['?', '#', '@']))
 }
 
 fn service_name(name: Option<String>, findings: &mut Findings<'_>) -> Option<String> {

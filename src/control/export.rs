@@ -4,6 +4,7 @@
 //! workers --Reporter, 8192 events--> "export" thread --2048 spans--> SDK's batch thread --OTLP--> collector
 //!                                      |  log line (or none, see `line`; bounded, see `log`)
 //!                                      |  taps (the demo)
+//! workers' counters --read at an interval--> "metrics" thread --OTLP--> collector
 //! ```
 //!
 //! Every arrow is a bounded queue that drops and counts when it is full: no collector, disk or terminal can slow
@@ -17,6 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use thiserror::Error;
 
@@ -25,6 +27,7 @@ use crate::telemetry::report::Events;
 use crate::telemetry::trace;
 use closing::Closing;
 use line::Writer;
+use metrics::MetricCounts;
 use pipeline::Pipeline;
 
 mod closing;
@@ -36,6 +39,7 @@ mod grpc;
 mod http;
 mod line;
 mod matter;
+pub mod metrics;
 mod noise;
 mod otlp;
 mod pipeline;
@@ -44,7 +48,7 @@ mod retry;
 mod span;
 mod trouble;
 
-pub use env::endpoint;
+pub use env::{Signal, endpoint};
 pub use line::{Lines, Suppressed};
 pub use pipeline::SpanCounts;
 
@@ -83,6 +87,14 @@ pub enum ExportError {
     /// TLS is there over HTTP only.
     #[error("endpoint {0:?}: there is no TLS for protocol \"grpc\"; use \"http/protobuf\", or http:// on this machine")]
     GrpcOverTls(String),
+    /// The collector's URL is none.
+    #[error("endpoint {endpoint:?}: {problem}")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The exporter does not take its settings, `OTEL_*` variables included.
     #[error("the OTLP exporter refused its settings: {0}")]
     Exporter(#[from] opentelemetry_otlp::ExporterBuildError),
@@ -102,13 +114,22 @@ pub enum ExportError {
 impl Config {
     /// Whether this binary can export so.
     pub fn check(&self) -> Result<(), ExportError> {
-        let endpoint = || self.endpoint.clone();
-        match (self.endpoint.split_once("://").map(|(scheme, _)| scheme), self.protocol) {
-            (_, Protocol::Grpc) if cfg!(not(feature = "otlp-grpc")) => Err(ExportError::GrpcNotBuilt),
-            (Some("https"), Protocol::Grpc) => Err(ExportError::GrpcOverTls(endpoint())),
-            (Some("http" | "https"), _) => Ok(()),
-            _ => Err(ExportError::Scheme(endpoint())),
-        }
+        check(&self.endpoint, self.protocol)
+    }
+}
+
+fn check(endpoint: &str, protocol: Protocol) -> Result<(), ExportError> {
+    match (endpoint.split_once("://").map(|(scheme, _)| scheme), protocol) {
+        (_, Protocol::Grpc) if cfg!(not(feature = "otlp-grpc")) => Err(ExportError::GrpcNotBuilt),
+        (Some("https"), Protocol::Grpc) => Err(ExportError::GrpcOverTls(endpoint.to_owned())),
+        (Some("http" | "https"), _) => Ok(()),
+        _ => Err(ExportError::Scheme(endpoint.to_owned())),
+    }
+}
+
+impl ExportError {
+    fn target(endpoint: &str, problem: &dyn std::error::Error) -> Self {
+        Self::Endpoint { endpoint: endpoint.to_owned(), problem: problem.to_string() }
     }
 }
 
@@ -133,6 +154,9 @@ pub struct Export {
     counts: SpanCounts,
     suppressed: Suppressed,
     closing: Arc<Closing>,
+    resource: Resource,
+    metrics: Option<Receiver<()>>,
+    metric_counts: MetricCounts,
 }
 
 impl Export {
@@ -164,7 +188,15 @@ impl Export {
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
         })?;
-        Ok(Self { stop, deadline, done, counts, suppressed, closing })
+        let metric_counts = MetricCounts::default();
+        Ok(Self { stop, deadline, done, counts, suppressed, closing, resource, metrics: None, metric_counts })
+    }
+
+    /// Exports metrics, too, until the shutdown, which sends them once more.
+    pub fn start_metrics(&mut self, config: &metrics::Config, source: metrics::Source) -> Result<(), ExportError> {
+        let (counts, closing) = (self.metric_counts.clone(), Arc::clone(&self.closing));
+        self.metrics = Some(metrics::start(config, source, &self.resource, counts, closing)?);
+        Ok(())
     }
 
     /// What became of the spans, to look at while the export runs and after it.
@@ -177,6 +209,11 @@ impl Export {
         self.suppressed.clone()
     }
 
+    /// What became of the exports of metrics, to look at while they run and after them.
+    pub fn metric_counts(&self) -> MetricCounts {
+        self.metric_counts.clone()
+    }
+
     /// Exports what was reported until now, for at most this long, and stops. Whatever the collector did not take
     /// by then is dropped and counted. Blocks: do not call it on a runtime's thread.
     ///
@@ -187,7 +224,11 @@ impl Export {
         self.closing.end_by(deadline);
         self.stop.store(true, Ordering::Release);
         // The pipeline gives up by itself at the deadline; the rest is for its last words.
-        self.done.recv_timeout(within + STOP_CHECK).unwrap_or(false)
+        let patience = deadline + STOP_CHECK;
+        let left = || patience.saturating_duration_since(Instant::now());
+        let done = self.done.recv_timeout(left()).unwrap_or(false);
+        let gone = |end: &Receiver<()>| end.recv_timeout(left()) == Err(RecvTimeoutError::Disconnected);
+        done && self.metrics.as_ref().is_none_or(gone)
     }
 }
 

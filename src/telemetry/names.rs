@@ -153,6 +153,7 @@ pub(crate) mod tests {
             events: Queue { waiting: 2, limit: 8192, dropped: 0 },
             spans: Queue { waiting: 3, limit: 2048, dropped: 5 },
             spans_exported: 6,
+            metric_exports: [8, 9],
             log_lines_dropped: 7,
             log_lines_suppressed: 8,
             usage: Some(Usage {

@@ -12,11 +12,15 @@ use std::thread;
 use std::time::Duration;
 
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_client::MetricsServiceClient;
+use opentelemetry_proto::tonic::collector::metrics::v1::{ExportMetricsServiceRequest, ExportMetricsServiceResponse};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+use tonic::metadata::{MetadataKey, MetadataMap};
+use tonic::transport::{Channel, Endpoint};
 
 use super::ExportError;
 use super::closing::Closing;
@@ -58,6 +62,59 @@ impl Exporter {
         });
         exported.await.unwrap_or_else(|gone| {
             Err(OTelSdkError::InternalFailure(format!("the gRPC client ended: {gone}")))
+        })
+    }
+}
+
+/// A client for metrics. It tries each request once: the next carries all that it lost.
+#[derive(Debug)]
+pub(super) struct Metrics {
+    client: MetricsServiceClient<Channel>,
+    metadata: MetadataMap,
+    runtime: Runtime,
+    timeout: Duration,
+    closing: Arc<Closing>,
+}
+
+impl Metrics {
+    /// Connects with the first request, and again when the connection was lost. `headers` go with each request; one that
+    /// gRPC does not know how to write is left out, as the SDK does with those of spans.
+    pub(super) fn start(
+        endpoint: &str,
+        timeout: Duration,
+        headers: impl Iterator<Item = (String, String)>,
+        closing: Arc<Closing>,
+    ) -> Result<Self, ExportError> {
+        let target = Endpoint::from_shared(endpoint.to_owned());
+        let target = target.map_err(|error| ExportError::target(endpoint, &error))?;
+        let mut metadata = MetadataMap::new();
+        for (name, value) in headers {
+            if let (Ok(name), Ok(value)) = (MetadataKey::from_bytes(name.to_lowercase().as_bytes()), value.parse()) {
+                metadata.insert(name, value);
+            }
+        }
+        let runtime = Runtime::start()?;
+        let client = {
+            let _inside = runtime.handle.enter();
+            MetricsServiceClient::new(target.timeout(timeout).connect_lazy())
+        };
+        Ok(Self { client, metadata, runtime, timeout, closing })
+    }
+
+    /// Sends `request` and waits for the answer. Not for a thread with a runtime.
+    pub(super) fn send(&self, request: ExportMetricsServiceRequest) -> Result<ExportMetricsServiceResponse, String> {
+        let mut request = tonic::Request::new(request);
+        request.metadata_mut().clone_from(&self.metadata);
+        let mut client = self.client.clone();
+        self.runtime.handle.block_on(async {
+            tokio::select! {
+                answer = client.export(request) => match answer {
+                    Ok(answer) => Ok(answer.into_inner()),
+                    Err(status) => Err(format!("the collector answers {status}")),
+                },
+                () = tokio::time::sleep(self.timeout) => Err("no answer in time".to_owned()),
+                () = self.closing.over() => Err("no time is left".to_owned()),
+            }
         })
     }
 }

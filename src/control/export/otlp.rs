@@ -1,28 +1,20 @@
 //! The OTLP exporter of spans as configured: over HTTP with our own client, or over gRPC when that is built in.
 
-use std::env;
 use std::pin::Pin;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bytes::Bytes;
 use opentelemetry_http::{HttpClient, HttpError, Request, Response};
-use opentelemetry_otlp::{
-    OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, OTEL_EXPORTER_OTLP_TRACES_TIMEOUT, RetryPolicy,
-    SpanExporter, WithExportConfig, WithHttpConfig,
-};
+use opentelemetry_otlp::{RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanExporter as _};
 use prost::Message;
 
 use super::closing::Closing;
+use super::env::{self, Signal};
 use super::http::{Client, Failure};
 use super::{Config, ExportError, Protocol};
-
-/// One request to the collector takes at the most this long, whatever the environment says.
-const LONGEST: Duration = Duration::from_secs(60);
 
 /// Sends batches of spans.
 #[derive(Debug)]
@@ -35,16 +27,17 @@ pub(super) enum Otlp {
 impl Otlp {
     pub(super) fn new(config: &Config, resource: &Resource, closing: Arc<Closing>) -> Result<Self, ExportError> {
         config.check()?;
+        let timeout = env::timeout(Signal::Traces, env::of_process);
         match config.protocol {
             Protocol::HttpProtobuf => {
-                let client = Client::for_url(&config.endpoint, timeout(), closing);
+                let client = Client::for_url(&config.endpoint, timeout, closing);
                 let carrier = Arc::new(Carrier { client, latest: Mutex::default() });
                 let mut exporter = SpanExporter::builder()
                     .with_http()
                     .with_http_client(Handle(Arc::clone(&carrier)))
                     .with_endpoint(format!("{}/v1/traces", config.endpoint.trim_end_matches('/')))
                     .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
-                    .with_timeout(timeout())
+                    .with_timeout(timeout)
                     .with_retry_policy(RetryPolicy::disabled())
                     .build()?;
                 exporter.set_resource(resource);
@@ -52,7 +45,7 @@ impl Otlp {
             }
             #[cfg(feature = "otlp-grpc")]
             Protocol::Grpc => {
-                Ok(Self::Grpc(super::grpc::Exporter::start(&config.endpoint, timeout(), resource, closing)?))
+                Ok(Self::Grpc(super::grpc::Exporter::start(&config.endpoint, timeout, resource, closing)?))
             }
             #[cfg(not(feature = "otlp-grpc"))]
             Protocol::Grpc => Err(ExportError::GrpcNotBuilt),
@@ -118,17 +111,4 @@ impl HttpClient for Handle {
     {
         Box::pin(std::future::ready(self.0.carry(&request)))
     }
-}
-
-/// A number in an environment variable; one that is not a number counts as absent.
-pub(super) fn variable<T: FromStr>(name: &str) -> Option<T> {
-    env::var(name).ok()?.parse().ok()
-}
-
-fn timeout() -> Duration {
-    variable(OTEL_EXPORTER_OTLP_TRACES_TIMEOUT)
-        .or_else(|| variable(OTEL_EXPORTER_OTLP_TIMEOUT))
-        .filter(|millis| *millis > 0)
-        .map_or(OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT, Duration::from_millis)
-        .min(LONGEST)
 }

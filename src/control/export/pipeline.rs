@@ -9,7 +9,8 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SpanData, SpanExporter, SpanProcessor};
 
 use super::closing::Closing;
-use super::otlp::{Otlp, variable};
+use super::env;
+use super::otlp::Otlp;
 use super::trouble::Trouble;
 use super::{Config, ExportError};
 use crate::telemetry::names::Queue;
@@ -19,6 +20,9 @@ const QUEUE: u64 = 2048;
 
 /// No more than this many, whatever the environment says: the SDK allocates the whole queue at once.
 const LARGEST_QUEUE: u64 = 65_536;
+
+/// Requests that are not full follow each other no faster: with a delay of 0 the SDK's thread would not rest at all.
+const SHORTEST_DELAY: Duration = Duration::from_millis(10);
 
 /// How many spans reached the collector and how many did not. All clones show the same figures.
 #[derive(Clone, Debug, Default)]
@@ -88,10 +92,16 @@ impl Pipeline {
         closing: Arc<Closing>,
     ) -> Result<Self, ExportError> {
         let otlp = Otlp::new(config, resource, Arc::clone(&closing))?;
-        let queue = variable("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE).clamp(1, LARGEST_QUEUE);
+        let number = |name| env::number(name, env::of_process);
+        let queue = number("OTEL_BSP_MAX_QUEUE_SIZE").unwrap_or(QUEUE).clamp(1, LARGEST_QUEUE);
         counts.0.limit.store(queue, Ordering::Relaxed);
-        let batches =
-            BatchConfigBuilder::default().with_max_queue_size(usize::try_from(queue).unwrap_or(usize::MAX)).build();
+        // The builder takes what is not set here from the environment: `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
+        let mut batches =
+            BatchConfigBuilder::default().with_max_queue_size(usize::try_from(queue).unwrap_or(usize::MAX));
+        if let Some(delay) = number("OTEL_BSP_SCHEDULE_DELAY").map(Duration::from_millis) {
+            batches = batches.with_scheduled_delay(delay.max(SHORTEST_DELAY));
+        }
+        let batches = batches.build();
         let exporter = Accounted { otlp, counts: counts.clone(), trouble: Trouble::with("spans") };
         Ok(Self { processor: BatchSpanProcessor::new(exporter, batches), queue, counts, closing })
     }

@@ -27,6 +27,8 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::resource::TelemetryResourceDetector;
 use rand::Rng;
 
+use super::env::pairs;
+
 /// No more of a file is read than this.
 const FILE: u64 = 64 * 1024;
 
@@ -58,7 +60,10 @@ pub(super) fn here(service_name: Option<&str>) -> Resource {
             random: rand::rng().random(),
         },
     );
-    let pairs = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
+    let pairs = attributes.into_iter().map(|(key, value)| match value.parse::<i64>() {
+        Ok(number) if key == "process.pid" => KeyValue::new(key, number),
+        _ => KeyValue::new(key, value),
+    });
     Resource::builder_empty().with_detector(Box::new(TelemetryResourceDetector)).with_attributes(pairs).build()
 }
 
@@ -71,7 +76,8 @@ fn read(path: &str) -> Option<String> {
 fn attributes(service_name: Option<&str>, seen: &Surroundings<'_>) -> BTreeMap<String, String> {
     let variable = |name| (seen.variable)(name).filter(|value| !value.trim().is_empty());
     let file = |path| (seen.file)(path).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-    let said = listed(&variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default());
+    let said = variable("OTEL_RESOURCE_ATTRIBUTES").unwrap_or_default();
+    let said: BTreeMap<_, _> = pairs(&said).collect();
     let mounts = (seen.file)(MOUNTS).unwrap_or_default();
     let in_pod = variable("KUBERNETES_SERVICE_HOST").is_some();
     let pod = Pod::mounted(&mounts);
@@ -105,27 +111,6 @@ fn attributes(service_name: Option<&str>, seen: &Surroundings<'_>) -> BTreeMap<S
     }
     found.entry("service.name".into()).or_insert_with(|| "ringside".into());
     found
-}
-
-/// `key=value,key=value`, the values percent-encoded. What has no `=`, no key or no value is left out.
-fn listed(text: &str) -> BTreeMap<String, String> {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    let pairs = pairs.map(|(key, value)| (key.trim().to_owned(), decoded(value.trim())));
-    pairs.filter(|(key, value)| !key.is_empty() && !value.is_empty()).collect()
-}
-
-/// What is no valid encoding stands for itself.
-fn decoded(value: &str) -> String {
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [byte, after @ ..] = rest {
-        let encoded = after.get(..2).filter(|_| *byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        let encoded = encoded.filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
-        let encoded = encoded.and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(encoded.unwrap_or(*byte));
-        rest = if encoded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| value.to_owned())
 }
 
 /// What the kubelet's mounts say: the log of a container's end lies in a directory of its pod and of its name.

@@ -42,6 +42,16 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "ringside_metric_exports_total",
+        kind: Kind::Counter,
+        help: "Exports of metrics over OTLP, by what came of them. One that failed loses nothing: the next has it all.",
+        read: |seen, samples| {
+            let [taken, failed] = seen.process.metric_exports;
+            samples(&[("outcome", "ok")], taken.into());
+            samples(&[("outcome", "failed")], failed.into());
+        },
+    },
+    Metric {
         name: "ringside_log_lines_dropped_total",
         kind: Kind::Counter,
         help: "Log lines lost because standard error was not read fast enough.",

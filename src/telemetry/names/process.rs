@@ -27,6 +27,8 @@ pub struct Process {
     pub spans: Queue,
     /// Spans the collector took.
     pub spans_exported: u64,
+    /// Exports of metrics that the collector took, and those that failed.
+    pub metric_exports: [u64; 2],
     /// Log lines dropped.
     pub log_lines_dropped: u64,
     /// Log lines past the bound on noise.
