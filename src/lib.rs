@@ -21,7 +21,8 @@
 //!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters.
 //! - **Control**: one ordinary tokio runtime for signals and the admin endpoint ([`control`]).
 //! - **Export**: one thread turns records into log lines and spans, and OpenTelemetry's batch thread ships those. Every
-//!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame.
+//!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame. Where metrics
+//!   go over OTLP, one more thread reads the counters at an interval and sends them.
 //!
 //! # Modules
 //!

@@ -422,7 +422,7 @@ fn a_life_that_makes_no_sense_is_told() {
         ("[keepalive]\napp = \"25h\"", "keepalive.app", "at most \"1day\""),
         ("[keepalive]\nmissed = 0", "keepalive.missed", "at least 1"),
         ("[keepalive]\nmissed = 101", "keepalive.missed", "at most 100"),
-        ("[keepalive]\ninterval = \"30s\"", "keepalive.interval", "may hold: client, app, missed"),
+        ("[keepalive]\nevery = \"30s\"", "keepalive.every", "may hold: client, app, missed"),
         ("[drain]\ncode = 70000", "drain.code", "4999"),
         ("[drain]\ncode = \"1001\"", "drain.code", "1007-1014"),
         ("[drain]\nreason = 1", "drain.reason", "a text in quotes"),
@@ -471,7 +471,7 @@ fn metrics_that_make_no_sense_are_told() {
         (&format!("{ENDPOINT}protocol = \"http/json\""), "telemetry.metrics.protocol", "grpc"),
         (&format!("{ENDPOINT}interval = \"999ms\""), "telemetry.metrics.interval", "at least \"1s\""),
         (&format!("{ENDPOINT}interval = \"off\""), "telemetry.metrics.interval", "\"30s\""),
-        (&format!("{ENDPOINT}sample_ratio = 1"), "telemetry.metrics.sample_ratio", "endpoint, protocol, interval"),
+        (&format!("{ENDPOINT}zebra = 1"), "telemetry.metrics.zebra", "endpoint, protocol, interval"),
     ] {
         let (_, path, message) = problem(&format!("{MINIMAL}[telemetry.metrics]\n{text}"));
         assert!(path == key && message.contains(part), "{text}: {path}: {message}");

@@ -174,8 +174,9 @@ impl Export {
     ) -> Result<Self, ExportError> {
         let counts = SpanCounts::default();
         let (resource, closing) = (resource::here(service_name), Arc::<Closing>::default());
-        let pipeline =
-            config.map(|config| Pipeline::start(&config, &resource, counts.clone(), Arc::clone(&closing))).transpose()?;
+        let pipeline = config
+            .map(|config| Pipeline::start(&config, &resource, counts.clone(), Arc::clone(&closing)))
+            .transpose()?;
         let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
         let (deadline, deadlines) = sync_channel::<Instant>(1);
         let suppressed = Suppressed::default();

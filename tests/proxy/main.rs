@@ -3,10 +3,14 @@
 //! Each file is one subject; `support` is what they are written with.
 
 #[path = "../support/collector.rs"]
-#[expect(dead_code, reason = "its other manners are for tests/collector.rs")]
+#[expect(dead_code, reason = "the tests of spans need more of it")]
 mod collector;
 #[path = "../support/mod.rs"]
 mod support;
+
+#[cfg(feature = "otlp-grpc")]
+#[path = "../support/grpc.rs"]
+mod grpc;
 
 mod agreeing;
 mod crowding;
@@ -22,6 +26,7 @@ mod leaving;
 mod limiting;
 mod living;
 mod logging;
+mod metering;
 mod process;
 mod refusing;
 mod relaying;

@@ -1,26 +1,38 @@
-//! A small OTLP/HTTP collector on loopback: decodes what it gets, and can be slow or broken.
+//! A small OTLP/HTTP collector on loopback: decodes what it gets, and can be slow, broken or gone.
 
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
+use opentelemetry_proto::tonic::metrics::v1::{Metric, ResourceMetrics};
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use prost::Message;
+
+/// Longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the collector does with a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Manner {
     /// Takes it: 200.
     Takes,
-    /// Takes no request but the n-th and those after it; before that: 503.
-    BusyUntil(usize),
-    /// Accepts the connection, reads, and never answers.
+    /// Takes it, but for so many of its spans.
+    Rejects(i64),
+    /// Answers with this status, and this in `Retry-After`.
+    Refuses(u16, Option<&'static str>),
+    /// Reads it and never answers.
     Hangs,
+    /// Takes it when [`Collector::hurry`] was called for it.
+    Dawdles,
 }
 
 /// One request that was taken.
@@ -29,28 +41,73 @@ pub(crate) struct Received {
     /// The request line and the header fields, names in lower case.
     pub(crate) head: Vec<String>,
     pub(crate) spans: Vec<ResourceSpans>,
+    pub(crate) metrics: Vec<ResourceMetrics>,
 }
 
-/// Runs until the test ends.
+/// Runs until it is killed or dropped.
 #[derive(Debug)]
 pub(crate) struct Collector {
     pub(crate) endpoint: String,
+    address: SocketAddr,
     taken: Receiver<Received>,
+    asked: Receiver<Instant>,
+    hurry: Sender<()>,
+    stage: Arc<Mutex<Stage>>,
+    serving: Option<JoinHandle<()>>,
+}
+
+/// What the serving thread and its owner share.
+#[derive(Debug, Default)]
+struct Stage {
+    killed: bool,
+    stream: Option<TcpStream>,
+}
+
+/// What the serving thread works with.
+struct Server {
+    script: Box<dyn Iterator<Item = Manner> + Send>,
+    taken: Sender<Received>,
+    asked: Sender<Instant>,
+    hurried: Receiver<()>,
 }
 
 impl Collector {
+    /// Treats every request so.
     pub(crate) fn start(manner: Manner) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
-        let endpoint = format!("http://{}", listener.local_addr().expect("address"));
-        let (to, taken) = channel();
-        thread::spawn(move || {
-            let mut requests = 0;
+        Self::script(&[], manner)
+    }
+
+    /// Treats the first requests so, one after the other, and all after them as said last.
+    pub(crate) fn script(first: &[Manner], then: Manner) -> Self {
+        Self::start_at(([127, 0, 0, 1], 0).into(), first, then)
+    }
+
+    /// The same at this address.
+    pub(crate) fn start_at(address: SocketAddr, first: &[Manner], then: Manner) -> Self {
+        let listener = TcpListener::bind(address).expect("bind");
+        let address = listener.local_addr().expect("address");
+        let ((to_taken, taken), (to_asked, asked), (hurry, hurried)) = (channel(), channel(), channel());
+        let first: Vec<_> = first.into();
+        let script = Box::new(first.into_iter().chain(std::iter::repeat(then)));
+        let mut server = Server { script, taken: to_taken, asked: to_asked, hurried };
+        let stage = Arc::<Mutex<Stage>>::default();
+        let shared = Arc::clone(&stage);
+        let serving = thread::spawn(move || {
             // One connection after the other: the exporter has one request in flight.
             for stream in listener.incoming() {
-                serve(&stream.expect("accept"), manner, &mut requests, &to);
+                let stream = stream.expect("accept");
+                {
+                    let mut stage = shared.lock().expect("no panic");
+                    if stage.killed {
+                        return;
+                    }
+                    stage.stream = Some(stream.try_clone().expect("a descriptor"));
+                }
+                server.serve(&stream);
             }
         });
-        Self { endpoint, taken }
+        let endpoint = format!("http://{address}");
+        Self { endpoint, address, taken, asked, hurry, stage, serving: Some(serving) }
     }
 
     /// A URL where nothing listens.
@@ -59,9 +116,51 @@ impl Collector {
         format!("http://{}", listener.local_addr().expect("address"))
     }
 
+    /// Gone, with every connection. Returns where it was.
+    pub(crate) fn kill(mut self) -> SocketAddr {
+        self.end();
+        self.address
+    }
+
+    fn end(&mut self) {
+        let Some(serving) = self.serving.take() else { return };
+        {
+            let mut stage = self.stage.lock().expect("no panic");
+            stage.killed = true;
+            if let Some(stream) = stage.stream.take() {
+                // It may be gone already.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+        }
+        let _ = self.hurry.send(());
+        // Wakes the thread that waits for a connection.
+        let _ = TcpStream::connect(self.address);
+        serving.join().expect("no panic");
+    }
+
     /// The next request that was taken, or `None` when none comes for long.
     pub(crate) fn next(&self) -> Option<Received> {
-        self.taken.recv_timeout(Duration::from_secs(20)).ok()
+        self.taken.recv_timeout(PATIENCE).ok()
+    }
+
+    /// The next request that has been taken already.
+    pub(crate) fn taken(&self) -> Option<Received> {
+        self.taken.try_recv().ok()
+    }
+
+    /// When the next request came, whatever became of it.
+    pub(crate) fn asked(&self) -> Instant {
+        self.asked.recv_timeout(PATIENCE).expect("a request")
+    }
+
+    /// Whether no request came but those that [`asked`](Self::asked) has told of.
+    pub(crate) fn is_at_peace(&self) -> bool {
+        self.asked.try_recv().is_err()
+    }
+
+    /// Lets it take the next request that it dawdles over.
+    pub(crate) fn hurry(&self) {
+        self.hurry.send(()).expect("it runs");
     }
 
     /// Every span of the requests taken until now, in the order they came.
@@ -71,26 +170,69 @@ impl Collector {
     }
 }
 
-fn serve(stream: &TcpStream, manner: Manner, requests: &mut usize, to: &Sender<Received>) {
-    let mut reader = BufReader::new(stream);
-    if matches!(manner, Manner::Hangs) {
-        // Until the exporter gives up.
-        let _ = io::copy(&mut reader, &mut io::sink());
-    }
-    while let Some((head, body)) = read_request(&mut reader) {
-        *requests += 1;
-        let status = match manner {
-            Manner::BusyUntil(first) if *requests < first => "503 Service Unavailable",
-            Manner::BusyUntil(_) | Manner::Takes | Manner::Hangs => {
-                let request = ExportTraceServiceRequest::decode(body.as_slice()).expect("OTLP");
-                let _ = to.send(Received { head, spans: request.resource_spans });
-                "200 OK"
-            }
-        };
-        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-        if (&mut &*stream).write_all(answer.as_bytes()).is_err() {
-            return;
+impl Drop for Collector {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            self.end();
         }
+    }
+}
+
+impl Received {
+    /// Its metric of this name.
+    pub(crate) fn metric(&self, name: &str) -> &Metric {
+        let scopes = self.metrics.iter().flat_map(|resource| &resource.scope_metrics);
+        let found = scopes.flat_map(|scope| &scope.metrics).find(|metric| metric.name == name);
+        found.unwrap_or_else(|| panic!("no metric {name}"))
+    }
+}
+
+impl Server {
+    fn serve(&mut self, stream: &TcpStream) {
+        let mut reader = BufReader::new(stream);
+        while let Some((head, body)) = read_request(&mut reader) {
+            let _ = self.asked.send(Instant::now());
+            let manner = self.script.next().expect("it has no end");
+            let (status, field, answer) = match manner {
+                Manner::Refuses(status, retry_after) => (status, retry_after, Vec::new()),
+                Manner::Hangs => {
+                    // Until the exporter gives up.
+                    let _ = io::copy(&mut reader, &mut io::sink());
+                    return;
+                }
+                Manner::Takes | Manner::Rejects(_) | Manner::Dawdles => {
+                    if let Manner::Dawdles = manner
+                        && self.hurried.recv().is_err()
+                    {
+                        return;
+                    }
+                    let _ = self.taken.send(Received::decode(head, &body));
+                    (200, None, answer(manner))
+                }
+            };
+            let field = field.map(|value| format!("retry-after: {value}\r\n")).unwrap_or_default();
+            let head = format!("HTTP/1.1 {status} x\r\n{field}content-length: {}\r\n\r\n", answer.len());
+            if (&mut &*stream).write_all(&[head.as_bytes(), &answer].concat()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn answer(manner: Manner) -> Vec<u8> {
+    let Manner::Rejects(rejected_spans) = manner else { return Vec::new() };
+    let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message: "no".into() });
+    ExportTraceServiceResponse { partial_success }.encode_to_vec()
+}
+
+impl Received {
+    fn decode(head: Vec<String>, body: &[u8]) -> Self {
+        if head[0].contains(" /v1/metrics ") {
+            let metrics = ExportMetricsServiceRequest::decode(body).expect("OTLP").resource_metrics;
+            return Self { head, spans: Vec::new(), metrics };
+        }
+        let spans = ExportTraceServiceRequest::decode(body).expect("OTLP").resource_spans;
+        Self { head, spans, metrics: Vec::new() }
     }
 }
 
@@ -110,7 +252,12 @@ fn read_request(reader: &mut impl BufRead) -> Option<(Vec<String>, Vec<u8>)> {
             }
         }
     }
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "))?.parse().ok()?;
+    let Some(length) = head.iter().find_map(|line| line.strip_prefix("content-length: ")) else {
+        // HTTP/2, which it does not know and never answers.
+        let _ = io::copy(reader, &mut io::sink());
+        return None;
+    };
+    let length = length.parse().ok()?;
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     Some((head, body))

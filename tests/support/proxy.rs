@@ -143,7 +143,8 @@ impl Setup {
         let config = Config::parse(&toml, &file, none).unwrap_or_else(|problems| panic!("{problems}\n{toml}")).config;
         let (tap, events) = channel();
         let taps = Taps { events: Some(Box::new(move |event: &Event| drop(tap.send(event.clone())))), spans: None };
-        let server = Server::start(config, taps).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+        let mut server = Server::start(config, taps).unwrap_or_else(|error| panic!("{error}\n{toml}"));
+        server.export_metrics(|| 0).expect("metrics");
         Proxy {
             address: server.address(),
             secure: self.tls.is_some(),

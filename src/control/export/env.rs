@@ -26,7 +26,8 @@
 //! whoever scrapes `/metrics` has them already. Where nothing names an endpoint, it is `localhost`, at the port of the
 //! protocol. A sampler named `parentbased_` is what `trust_client = true` is in the file.
 //!
-//! Compression (`OTEL_EXPORTER_OTLP_COMPRESSION`) is not built in: it is refused at the start.
+//! Compression (`OTEL_EXPORTER_OTLP_COMPRESSION`) is not built in: for spans it is refused at the start, for metrics it is
+//! not looked at.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -173,10 +174,7 @@ pub(super) fn of_process(name: &'static str) -> Option<String> {
 }
 
 /// A number in an environment variable; one that is not a number counts as absent.
-pub(super) fn number<T: FromStr>(
-    name: &'static str,
-    variable: impl Fn(&'static str) -> Option<String>,
-) -> Option<T> {
+pub(super) fn number<T: FromStr>(name: &'static str, variable: impl Fn(&'static str) -> Option<String>) -> Option<T> {
     variable(name)?.trim().parse().ok()
 }
 
@@ -225,11 +223,11 @@ fn target(
 ) -> Result<Option<(String, Protocol)>, ExportError> {
     let names = signal.names();
     let wanted = variable(names.exporter).map(|exporters| exporters.split(',').any(|name| name.trim() == "otlp"));
-    let named = match signal {
+    let own = match signal {
         Signal::Traces => variable(names.endpoint).or_else(|| variable(ENDPOINT)),
         Signal::Metrics => variable(names.endpoint),
     };
-    if !wanted.unwrap_or(named.is_some()) {
+    if !wanted.unwrap_or(own.is_some()) {
         return Ok(None);
     }
     let protocol = protocol(names, variable)?;
@@ -283,7 +281,7 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{Config, ExportError, Protocol, metrics};
-    use super::{Signal, Sampler, headers, timeout, trace};
+    use super::{Sampler, Signal, headers, timeout, trace};
 
     fn resolve(file: Option<Config>, variables: &[(&str, &str)]) -> Result<Option<Config>, ExportError> {
         Config::resolve(file, |name| {
@@ -406,8 +404,14 @@ mod tests {
         let own = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf");
         let only = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://only/v1/metrics");
         let one = config(&[wanted, ALL, GRPC, own, only]).expect("valid").expect("wanted");
-        assert_eq!((one.endpoint.as_str(), one.protocol, one.interval.as_secs()), ("http://only", Protocol::HttpProtobuf, 60));
-        assert_eq!(metrics::Config::resolve(Some(expected.clone()), of(&[wanted, only])).expect("valid"), Some(expected));
+        assert_eq!(
+            (one.endpoint.as_str(), one.protocol, one.interval.as_secs()),
+            ("http://only", Protocol::HttpProtobuf, 60)
+        );
+        assert_eq!(
+            metrics::Config::resolve(Some(expected.clone()), of(&[wanted, only])).expect("valid"),
+            Some(expected)
+        );
         for (name, value) in [
             ("OTEL_METRIC_EXPORT_INTERVAL", "999"),
             ("OTEL_METRIC_EXPORT_INTERVAL", "often"),

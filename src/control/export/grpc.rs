@@ -60,9 +60,9 @@ impl Exporter {
                 () = closing.over() => Err(OTelSdkError::AlreadyShutdown),
             }
         });
-        exported.await.unwrap_or_else(|gone| {
-            Err(OTelSdkError::InternalFailure(format!("the gRPC client ended: {gone}")))
-        })
+        exported
+            .await
+            .unwrap_or_else(|gone| Err(OTelSdkError::InternalFailure(format!("the gRPC client ended: {gone}"))))
     }
 }
 

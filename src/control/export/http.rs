@@ -137,10 +137,13 @@ impl Failure {
     fn may_pass(&self) -> bool {
         match self {
             Self::Status { status, .. } => retry::may_pass(*status),
+            Self::Transport(ureq::Error::Io(error)) => {
+                // What TLS refuses, such as a certificate, it refuses again.
+                error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_none()
+            }
             Self::Transport(error) => matches!(
                 error,
-                ureq::Error::Io(_)
-                    | ureq::Error::Protocol(_)
+                ureq::Error::Protocol(_)
                     | ureq::Error::Timeout(_)
                     | ureq::Error::HostNotFound
                     | ureq::Error::ConnectionFailed
@@ -237,7 +240,8 @@ mod tests {
     #[test]
     fn what_may_pass_is_tried_again() {
         for status in [429, 502, 503, 504] {
-            let answers = [answer(status, ""), answer(status, "retry-after: 0\r\n"), b"odd\r\n\r\n".into(), answer(200, "")];
+            let answers =
+                [answer(status, ""), answer(status, "retry-after: 0\r\n"), b"odd\r\n\r\n".into(), answer(200, "")];
             assert_eq!(&send(PATIENCE, answers).unwrap()[..], b"abc");
         }
     }

@@ -1,7 +1,7 @@
 //! The bounded way from the export thread to the collector: the SDK's batch processor with our accounting around it.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use opentelemetry_sdk::Resource;

@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(first.quiet(), Some(start + QUIET));
         let later = start + Duration::from_secs(5);
         assert_eq!(Retry::new(first.quiet()).step(later, later + DEADLINE), Step::GiveUp);
-        let later = start + QUIET - DEADLINE / 2;
+        let later = start + QUIET.saturating_sub(DEADLINE / 2);
         let mut second = Retry::new(first.quiet());
         assert_eq!(second.step(later, later + DEADLINE), Step::Wait(start + QUIET));
         assert_eq!(second.step(start + QUIET, later + DEADLINE), Step::Try);

@@ -71,9 +71,7 @@ fn metric(metric: &names::Metric, seen: &Seen<'_>, times: Times) -> Metric {
             Data::Sum(Sum { data_points: numbers, aggregation_temporality: CUMULATIVE, is_monotonic: true })
         }
         Kind::Gauge => Data::Gauge(Gauge { data_points: numbers }),
-        Kind::Histogram => {
-            Data::Histogram(Histogram { data_points: histograms, aggregation_temporality: CUMULATIVE })
-        }
+        Kind::Histogram => Data::Histogram(Histogram { data_points: histograms, aggregation_temporality: CUMULATIVE }),
     };
     let (name, unit) = name::of(metric.name);
     Metric { name, description: metric.help.into(), unit: unit.into(), metadata: Vec::new(), data: Some(data) }

@@ -41,7 +41,7 @@ mod tests {
         }
     }
 
-    /// As the OpenTelemetry specification says ("Prometheus and OpenMetrics Compatibility").
+    /// As the OpenTelemetry specification says (its page on compatibility with Prometheus).
     fn back(name: &str, unit: &str, kind: Kind) -> String {
         let mut back = name.replace('.', "_");
         for suffix in [("s", "_seconds"), ("By", "_bytes")].into_iter().filter(|(known, _)| *known == unit) {

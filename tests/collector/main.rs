@@ -1,7 +1,5 @@
 //! What a real OTLP/HTTP collector gets, and what a broken one does to us: nothing.
 
-use std::env;
-use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -20,8 +18,13 @@ use ringside::telemetry::trace::{self, Ids, Remote, Sampler, Span};
 
 use collector::{Collector, Manner, attribute};
 
-#[path = "support/collector.rs"]
+#[path = "../support/collector.rs"]
+#[expect(dead_code, reason = "the tests of metrics need more of it")]
 mod collector;
+mod environment;
+mod faults;
+#[cfg(feature = "otlp-grpc")]
+mod grpc;
 
 /// What this build speaks.
 const PROTOCOLS: &[Protocol] =
@@ -200,53 +203,6 @@ fn a_refusal_says_why_and_only_sampled_traces_are_sent() {
 }
 
 #[test]
-fn an_absent_collector_costs_the_spans_and_nothing_else() {
-    for &protocol in PROTOCOLS {
-        let (reporter, export) = start_with(Config { protocol, ..config(&Collector::absent()) });
-        report_many(&reporter, 100);
-        let counts = export.counts();
-        shutdown(export, PATIENCE);
-        assert_eq!((counts.exported(), counts.dropped() + reporter.dropped()), (0, 100), "{protocol:?}");
-    }
-}
-
-#[test]
-fn a_collector_that_hangs_holds_nobody_up_and_memory_is_bounded() {
-    for &protocol in PROTOCOLS {
-        let collector = Collector::start(Manner::Hangs);
-        let (reporter, export) = start_with(Config { protocol, ..config(&collector.endpoint) });
-        let counts = export.counts();
-        // More than the event queue, the span queue and a batch in flight can hold.
-        let began = Instant::now();
-        report_many(&reporter, 20_000);
-        assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
-        assert!(!shutdown(export, Duration::from_secs(1)), "{protocol:?}");
-        assert_eq!(counts.exported(), 0);
-        assert_eq!(counts.dropped() + reporter.dropped(), 20_000, "every span is accounted for, {protocol:?}");
-    }
-}
-
-#[test]
-fn a_busy_collector_is_asked_again() {
-    let collector = Collector::start(Manner::BusyUntil(3));
-    let (reporter, export) = start(&collector.endpoint);
-    report_many(&reporter, 10);
-    let counts = export.counts();
-    assert!(shutdown(export, PATIENCE));
-    assert_eq!((collector.spans().len(), counts.exported(), counts.dropped()), (10, 10, 0));
-}
-
-#[test]
-fn a_collector_that_stays_busy_is_given_up() {
-    let collector = Collector::start(Manner::BusyUntil(usize::MAX));
-    let (reporter, export) = start(&collector.endpoint);
-    report_many(&reporter, 10);
-    let counts = export.counts();
-    shutdown(export, PATIENCE);
-    assert_eq!((counts.exported(), counts.dropped()), (0, 10));
-}
-
-#[test]
 fn without_a_collector_taps_still_see_everything() {
     let (reporter, events) = report::channel();
     let ((to_events, tapped_events), (to_spans, tapped_spans)) = (channel(), channel());
@@ -275,41 +231,4 @@ fn settings_that_cannot_work_are_refused_at_the_start() {
         let grpc = start(Config { protocol: Protocol::Grpc, ..config("http://127.0.0.1:4317") }).expect_err("no gRPC");
         assert!(matches!(grpc, ExportError::GrpcNotBuilt), "{grpc}");
     }
-}
-
-/// A process of its own has an environment of its own: this test starts the one below.
-#[test]
-fn the_opentelemetry_environment_is_honoured() {
-    let collector = Collector::start(Manner::Takes);
-    let this = env::current_exe().expect("path");
-    let child = Command::new(this)
-        .args(["--exact", "in_the_environment_given", "--ignored"])
-        .env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint)
-        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=blue,x-key=a%20b")
-        .env("OTEL_SERVICE_NAME", "from-environment")
-        .env("OTEL_RESOURCE_ATTRIBUTES", "k8s.pod.name=pod-7,service.name=overruled")
-        .env("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "2")
-        .output()
-        .expect("child");
-    assert!(child.status.success(), "{child:?}");
-    let received = collector.next().expect("a request");
-    assert!(received.head.contains(&"x-tenant: blue".to_owned()), "{:?}", received.head);
-    assert!(received.head.contains(&"x-key: a b".to_owned()), "{:?}", received.head);
-    let of = &received.spans[0].resource.as_ref().expect("a resource").attributes;
-    assert_eq!(attribute(of, "service.name"), "from-environment");
-    assert_eq!(attribute(of, "k8s.pod.name"), "pod-7");
-    assert_eq!(received.spans[0].scope_spans[0].spans.len(), 2, "the batch size");
-    assert_eq!(collector.spans().len(), 1);
-}
-
-#[test]
-#[ignore = "started by the_opentelemetry_environment_is_honoured"]
-fn in_the_environment_given() {
-    let config = Config::resolve(None, |name| env::var(name).ok()).expect("valid");
-    let (reporter, events) = report::channel();
-    let export = Export::start(config, None, Lines::default(), events, Taps::default()).expect("start");
-    report_many(&reporter, 3);
-    let counts = export.counts();
-    assert!(shutdown(export, PATIENCE));
-    assert_eq!((counts.exported(), counts.dropped()), (3, 0));
 }
