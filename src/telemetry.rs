@@ -2,6 +2,7 @@
 
 pub mod chooser;
 pub mod code;
+pub mod counter;
 pub mod counters;
 pub mod end;
 pub mod histogram;

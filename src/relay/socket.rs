@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use crate::ring::lease::Lease;
 use crate::ring::stream::Stream;
-use crate::telemetry::counters::Counter;
+use crate::telemetry::counter::Counter;
 
 pub(super) struct Socket {
     pub(super) stream: Stream,

@@ -1,13 +1,13 @@
-//! Counters with a single writer each.
+//! What a worker counts.
 //!
-//! A worker adds to its own [`Counters`] with a plain load and store: no locked instruction on the hot path. The
-//! control thread reads all workers' counters and sums them; a value it reads is at most one batch old.
+//! Each has its own [`Counters`], which it alone writes. The control thread reads all workers' counters and sums them; a
+//! value it reads is at most one batch old.
 
 use std::array;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::code::CodeClass;
+use super::counter::Counter;
 use super::end::{By, Why};
 use super::histogram::{DELAY, EXCHANGE, Histogram, SIZE};
 use super::reason::Reason;
@@ -15,27 +15,6 @@ use super::record::Counts;
 use super::suite::Suite;
 use crate::opcode::Opcode;
 use crate::peer::Side;
-
-/// A count that one thread writes and others read.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds `n`. Call this from the owning thread only: two writers would lose counts (they would not do harm).
-    pub fn add(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
-    }
-
-    /// Takes `n` off. For gauges; same rule as [`add`](Self::add).
-    pub fn sub(&self, n: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_sub(n), Ordering::Relaxed);
-    }
-
-    /// What has been counted.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// A counter for each member of a closed list, by its place there.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! To record is a short search and two stores: cheap enough for each read. Bounds are fixed in the source, so that
 //! histograms of all workers, and of all pods, can be added up.
 
-use super::counters::Counter;
+use super::counter::Counter;
 
 /// Most buckets, the one without an upper bound included.
 const BUCKETS: usize = 20;

@@ -12,7 +12,8 @@ mod traffic;
 
 use std::sync::Arc;
 
-use super::counters::{Counter, Counters, Traffic};
+use super::counter::Counter;
+use super::counters::{Counters, Traffic};
 use super::histogram::{Histogram, Snapshot};
 use crate::peer::Side;
 

@@ -3,7 +3,8 @@
 use super::{DIRECTIONS, Kind, Metric, Samples, Seen};
 use crate::opcode::Opcode;
 use crate::peer::Side;
-use crate::telemetry::counters::{Counter, Traffic};
+use crate::telemetry::counter::Counter;
+use crate::telemetry::counters::Traffic;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric {
