@@ -112,8 +112,9 @@ fn a_wait_for_the_collector_does_not_outlast_the_process() {
     report_many(&reporter, BATCH);
     collector.asked();
     let (counts, began) = (export.counts(), Instant::now());
+    // Nothing can come of it before that, so it is not waited for.
     shutdown(export, Duration::from_secs(4));
-    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
     assert_eq!((counts.exported(), counts.dropped()), (0, BATCH));
 }
 

@@ -98,8 +98,8 @@ impl Pipeline {
         // The builder takes what is not set here from the environment: `OTEL_BSP_MAX_EXPORT_BATCH_SIZE`.
         let mut batches =
             BatchConfigBuilder::default().with_max_queue_size(usize::try_from(queue).unwrap_or(usize::MAX));
-        if let Some(delay) = number("OTEL_BSP_SCHEDULE_DELAY").map(Duration::from_millis) {
-            batches = batches.with_scheduled_delay(delay.max(SHORTEST_DELAY));
+        if let Some(delay) = schedule_delay(env::of_process) {
+            batches = batches.with_scheduled_delay(delay);
         }
         let batches = batches.build();
         let exporter = Accounted { otlp, counts: counts.clone(), trouble: Trouble::with("spans") };
@@ -130,6 +130,12 @@ impl Pipeline {
     }
 }
 
+/// What the environment says of the time between requests that are not full.
+fn schedule_delay(variable: impl Fn(&'static str) -> Option<String>) -> Option<Duration> {
+    let millis = env::number("OTEL_BSP_SCHEDULE_DELAY", variable)?;
+    Some(Duration::from_millis(millis).max(SHORTEST_DELAY))
+}
+
 /// The exporter that the processor sees: counts what becomes of each span and says so when the collector fails.
 #[derive(Debug)]
 struct Accounted {
@@ -152,5 +158,19 @@ impl SpanExporter for Accounted {
         counts.refused.fetch_add(lost, Ordering::AcqRel);
         self.trouble.after(lost, &why);
         if lost == 0 { Ok(()) } else { Err(OTelSdkError::InternalFailure(why)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{SHORTEST_DELAY, schedule_delay};
+
+    #[test]
+    fn the_thread_of_batches_rests_between_requests() {
+        let said = |millis: &str| schedule_delay(|_| Some(millis.to_owned()));
+        assert_eq!([said("250"), said("0")], [Some(Duration::from_millis(250)), Some(SHORTEST_DELAY)]);
+        assert_eq!([said("often"), schedule_delay(|_| None)], [None, None]);
     }
 }
