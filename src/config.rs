@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 use self::findings::Places;
 pub use self::problem::{Place, Position, Problem, Problems};
 use crate::control::{admin, export, log};
+use crate::http1::route::Routes;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::verify;
 use crate::policy::auth::TokenSource;
@@ -59,6 +60,8 @@ pub struct Config {
     pub metrics: Option<export::metrics::Config>,
     /// `service.name` on every span; `None`: what the environment says, see [`export::Export::start`].
     pub service_name: Option<String>,
+    /// What spans call the paths that clients ask for.
+    pub routes: Routes,
     /// `None`: no admin endpoint.
     pub admin: Option<admin::Config>,
     /// What is logged and how.

@@ -16,6 +16,7 @@ pub mod fields;
 pub mod forward;
 pub mod head;
 pub mod respond;
+pub mod route;
 pub mod syntax;
 pub mod target;
 pub mod upgrade;

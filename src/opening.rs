@@ -27,6 +27,7 @@ use crate::http1::answer::{Answer, Expected, Verdict};
 use crate::http1::forward::{Forward, Strip};
 use crate::http1::head::Request;
 use crate::http1::respond;
+use crate::http1::route::Routes;
 use crate::http1::upgrade::Upgrade;
 use crate::jwt::verify::Verified;
 use crate::peer::Peer;
@@ -72,6 +73,8 @@ pub struct Snapshot {
     pub app: upstream::Config,
     /// Which spans there are.
     pub traces: trace::Config,
+    /// What spans call the paths that clients ask for.
+    pub routes: Routes,
 }
 
 /// What a worker lends to the connections it opens.

@@ -484,6 +484,32 @@ fn metrics_that_make_no_sense_are_told() {
 }
 
 #[test]
+fn routes_are_templates_of_paths_that_can_be_reached() {
+    let table = |routes: &str| format!("{MINIMAL}[telemetry]\nroutes = [\n{routes}\n]");
+    let routes = config(&table("\"/rooms/lobby\", \"/rooms/{room}\"")).routes;
+    let found = ["/rooms/lobby", "/rooms/7?a", "/"].map(|target| routes.find(target));
+    assert_eq!(
+        found.map(|route| route.as_deref().map(str::to_owned)),
+        [Some("/rooms/lobby".to_owned()), Some("/rooms/{room}".to_owned()), None]
+    );
+    for (lines, line, part) in [
+        ("\"/a\",\n\"rooms\"", 6, "\"rooms\": a path begins with \"/\""),
+        ("\"/a\",\n\"/{a}\",\n\"/b\"", 7, "\"/b\" is never reached: \"/{a}\" stands for the same paths"),
+        ("\"/a\",\n\"/a/{b*}\"", 6, "braces stand around a whole segment"),
+        ("3", 5, "a list of texts"),
+    ] {
+        let (at, key, message) = problem(&table(lines));
+        assert_eq!((at, key.as_str()), (line, "telemetry.routes"), "{lines}: {message}");
+        assert!(message.contains(part), "{lines}: {message}");
+    }
+    let many: Vec<_> = (0..101).map(|n| format!("\"/{n}\"")).collect();
+    assert!(problem(&table(&many.join(","))).2.contains("101 templates: more than 100"));
+    let variable = ("RINGSIDE_TELEMETRY_ROUTES", "/chat, /rooms/{room}");
+    let routes = with_env(MINIMAL, &[variable]).unwrap().config.routes;
+    assert_eq!(routes.find("/rooms/7").as_deref(), Some("/rooms/{room}"));
+}
+
+#[test]
 fn a_close_code_is_one_that_may_be_sent() {
     for key in ["drain.code", "auth.jwt.expiry_code"] {
         let name = key.rsplit('.').next().unwrap();

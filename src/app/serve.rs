@@ -105,7 +105,14 @@ impl Server {
         let count = config.worker.workers.unwrap_or_else(cores).get();
         let (address, listeners) = listener::bind(config.worker.listen, count)
             .map_err(|source| StartError::Bind { address: config.worker.listen, source })?;
-        let snapshot = Arc::new(Snapshot { config: config.opening, tls, policy, app: config.upstream, traces: spans });
+        let snapshot = Arc::new(Snapshot {
+            config: config.opening,
+            tls,
+            policy,
+            app: config.upstream,
+            traces: spans,
+            routes: config.routes,
+        });
         let connections = open_files::connections(config.worker.connections).div_ceil(count);
         let (drain, watch) = drain::channel();
         let (session, subjects) = (Arc::new(config.session), Subjects::new());

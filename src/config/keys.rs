@@ -192,6 +192,12 @@ pub const KEYS: &[Key] = &[
         "`service.name` on every span; absent: OTEL_SERVICE_NAME, else ringside",
     ),
     key(
+        "telemetry.routes",
+        Kind::List,
+        Some("[]"),
+        "templates of paths, such as \"/rooms/{room}\": `http.route` of spans",
+    ),
+    key(
         "telemetry.traces.endpoint",
         Kind::Url,
         None,
@@ -299,7 +305,7 @@ mod tests {
     #[test]
     fn names_stand_in_tables() {
         assert_eq!(names_in("tls"), ["certificate", "key", "client_ca"]);
-        assert_eq!(names_in("telemetry"), ["service_name", "traces", "metrics"]);
+        assert_eq!(names_in("telemetry"), ["service_name", "routes", "traces", "metrics"]);
         assert!(names_in("").contains(&"auth"));
         assert!(is_table("auth") && is_table("auth.jwt") && !is_table("auth.jwt.keys") && !is_table("auth.j"));
         assert_eq!(tables_with("address"), ["listen", "app", "admin"]);

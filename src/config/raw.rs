@@ -131,6 +131,7 @@ pub(super) struct Access {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Telemetry {
     pub(super) service_name: Option<String>,
+    pub(super) routes: Vec<String>,
     pub(super) traces: Option<Traces>,
     pub(super) metrics: Option<Metrics>,
 }

@@ -48,6 +48,7 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         traces: raw.telemetry.traces.map(|traces| collector::traces(traces, env, findings)),
         metrics: raw.telemetry.metrics.map(|metrics| collector::metrics(metrics, env, findings)),
         service_name: service_name(raw.telemetry.service_name, findings),
+        routes: traces::routes(&raw.telemetry.routes, findings),
         admin,
         log: log(raw.log, base, findings),
     }
