@@ -28,18 +28,20 @@ use crate::http1::forward::{Forward, Strip};
 use crate::http1::head::Request;
 use crate::http1::respond;
 use crate::http1::route::Routes;
+use crate::http1::syntax::exactly_one;
 use crate::http1::upgrade::Upgrade;
 use crate::jwt::verify::Verified;
 use crate::peer::Peer;
-use crate::policy::permit::{Permit, Policy};
+use crate::policy::permit::{self, Permit, Policy};
 use crate::ring::engine::Engine;
 use crate::ring::pool::Pool;
 use crate::ring::stream::Stream;
-use crate::telemetry::record::{ConnectionId, Handshake, Outcome};
-use crate::telemetry::trace::{self, Ids, Remote};
+use crate::telemetry::record::{ConnectionId, Handshake, Outcome, RequestFacts};
+use crate::telemetry::step::{Dial, Dialled, Step};
+use crate::telemetry::trace::{self, Ids, Remote, SpanId, TraceState};
 use crate::tls::acceptor::Acceptor;
 use crate::tls::records::Records;
-use crate::upstream;
+use crate::upstream::{self, Address};
 
 use ask::Asked;
 use client::Client;
@@ -176,7 +178,9 @@ impl Opening<'_> {
         let config = self.snapshot.config;
         let deadline = self.started + config.deadline;
         self.secure(deadline).await?;
+        let secured = Instant::now();
         let head = within(deadline, self.client.head(config.head.len())).await.ok_or(Refusal::Timeout)??;
+        self.record.request_took = Some(secured.elapsed());
         let request = Request::parse(&head, config.fields)?;
         self.client.answers_head(request.method == "HEAD");
         self.trace(&request);
@@ -190,18 +194,8 @@ impl Opening<'_> {
         if self.client.early() > config.early.len() {
             return Err(Refusal::EarlyDataTooLarge);
         }
-        let permit = self.snapshot.policy.admit(&request, upgrade.origin, SystemTime::now().into())?;
-        self.record.subject = permit.verified().and_then(Verified::subject).map(str::to_owned);
-
-        let asking = Instant::now();
-        let key = websocket_key(&mut self.means.ids.borrow_mut());
-        let question = self.question(&request, &upgrade, &permit, &key);
-        let answer = ask::ask(&permit, &question, self.means, &self.snapshot.app.address, config.fields);
-        let asked = within(deadline.min(asking + self.snapshot.app.timeout), answer).await;
-        self.record.app_took = Some(asking.elapsed());
-        let asked = asked.ok_or(Refusal::AppTimeout)??;
-
-        let (reply, deflate) = self.accept(&asked, &upgrade, &permit, &key)?;
+        let permit = self.admit(&request, upgrade.origin)?;
+        let (asked, reply, deflate) = self.ask(&request, &upgrade, &permit, deadline).await?;
         within(deadline, self.client.send(&reply)).await.ok_or(Refusal::Timeout)?.map_err(Refusal::ClientGone)?;
         Ok(Joined { app: asked.stream, early: asked.early, deflate, permit })
     }
@@ -209,33 +203,95 @@ impl Opening<'_> {
     async fn secure(&mut self, deadline: Instant) -> Result<(), Refusal> {
         let Some(acceptor) = &self.snapshot.tls else { return Ok(()) };
         let deadline = deadline.min(self.started + self.snapshot.config.tls);
-        let facts = within(deadline, self.client.secure(acceptor)).await.ok_or(Refusal::TlsTimeout)??;
-        self.record.tls = Some(facts);
-        self.record.tls_took = Some(self.started.elapsed());
+        let step = self.begin();
+        let facts = within(deadline, self.client.secure(acceptor)).await.unwrap_or(Err(Refusal::TlsTimeout));
+        self.record.steps.tls = Some(self.end(step, facts.is_err()));
+        self.record.tls = Some(facts?);
         Ok(())
     }
 
-    /// Puts the handshake into the client's trace, if it named one.
+    /// Notes what was asked for, and puts the handshake into the client's trace, if it named one.
     fn trace(&mut self, request: &Request<'_>) {
-        let mut named = request.values("traceparent");
-        // Two of them name none: which one would be ours is anybody's guess.
-        if let (Some(value), None) = (named.next(), named.next())
-            && let Some(remote) = Remote::parse(value)
-        {
-            let ids = &mut self.means.ids.borrow_mut();
-            self.record.span = self.snapshot.traces.handshake(Some(remote), ids);
+        let route = self.snapshot.routes.find(request.target);
+        self.record.request = Some(RequestFacts { method: request.known_method(), route });
+        // Two parents are none: which one would be ours is anybody's guess. A state without its parent says nothing.
+        if let Some(remote) = exactly_one(request.values("traceparent")).and_then(Remote::parse) {
+            self.record.span = self.snapshot.traces.handshake(Some(remote), &mut self.means.ids.borrow_mut());
+            self.record.tracestate = TraceState::combine(request.values("tracestate"));
         }
     }
 
-    /// Our own upgrade request.
-    fn question(&self, request: &Request<'_>, upgrade: &Upgrade<'_>, permit: &Permit, key: &str) -> Vec<u8> {
+    /// Asks the policy.
+    fn admit(&mut self, request: &Request<'_>, origin: Option<&[u8]>) -> Result<Permit, Refusal> {
+        let policy = &self.snapshot.policy;
+        let step = self.begin();
+        let admitted = policy.admit(request, origin, SystemTime::now().into());
+        // An origin is judged first: then no token was looked for.
+        if policy.asks_for_token() && !matches!(admitted, Err(permit::Refused::Origin)) {
+            self.record.steps.token = Some(self.end(step, admitted.is_err()));
+        }
+        let permit = admitted?;
+        self.record.subject = permit.verified().and_then(Verified::subject).map(str::to_owned);
+        Ok(permit)
+    }
+
+    /// Asks the app and judges its answer. Returns that, our own 101, and whether compression was agreed on.
+    async fn ask(
+        &mut self,
+        request: &Request<'_>,
+        upgrade: &Upgrade<'_>,
+        permit: &Permit,
+        deadline: Instant,
+    ) -> Result<(Asked, Vec<u8>, bool), Refusal> {
+        let upstream::Config { address, timeout } = &self.snapshot.app;
+        let deadline = deadline.min(Instant::now() + *timeout);
+        let (step, tried) = (self.begin(), Cell::new(None));
+        let key = websocket_key(&mut self.means.ids.borrow_mut());
+        let question = self.question(request, upgrade, permit, &key, step.id);
+        let answer = ask::ask(permit, &question, self.means, address, self.snapshot.config.fields, &tried);
+        let asked = within(deadline, answer).await.unwrap_or(Err(Refusal::AppTimeout));
+        let status = asked.as_ref().ok().map(|asked| asked.status);
+        let judged = asked.and_then(|asked| {
+            let (reply, deflate) = self.accept(&asked, upgrade, permit, &key)?;
+            Ok((asked, reply, deflate))
+        });
+        let to = match address {
+            _ if !self.record.span.sampled => None,
+            Address::Unix(path) => Some(Dialled::Unix(path.clone())),
+            Address::Tcp(_) => tried.get().map(Dialled::Tcp),
+        };
+        self.record.steps.dial = Some(Dial { step: self.end(step, judged.is_err()), to, status });
+        judged
+    }
+
+    /// A step that begins now.
+    fn begin(&self) -> Step {
+        let (id, after) = (self.means.ids.borrow_mut().span(), self.started.elapsed());
+        Step { id, after, took: Duration::ZERO, failed: false }
+    }
+
+    /// A step that ends now.
+    fn end(&self, step: Step, failed: bool) -> Step {
+        Step { took: self.started.elapsed().saturating_sub(step.after), failed, ..step }
+    }
+
+    /// Our own upgrade request, made in this span.
+    fn question(
+        &self,
+        request: &Request<'_>,
+        upgrade: &Upgrade<'_>,
+        permit: &Permit,
+        key: &str,
+        span: SpanId,
+    ) -> Vec<u8> {
         let forward = Forward {
             key,
             strip: permit.strip(),
             client: self.record.client.ip(),
             secure: self.snapshot.tls.is_some(),
             host: upgrade.host,
-            traceparent: &self.record.span.traceparent(),
+            traceparent: &self.record.span.above(span).traceparent(),
+            tracestate: self.record.tracestate.as_ref().map(TraceState::as_str),
             identity: permit.identity(),
             reserved: self.snapshot.policy.reserved(),
         };

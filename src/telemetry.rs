@@ -12,5 +12,6 @@ pub mod names;
 pub mod reason;
 pub mod record;
 pub mod report;
+pub mod step;
 pub mod suite;
 pub mod trace;

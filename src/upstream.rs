@@ -1,5 +1,6 @@
 //! The way to the app.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -29,16 +30,23 @@ pub struct Config {
     pub timeout: Duration,
 }
 
-/// Connects to the app on behalf of a client that `policy` has let in.
+/// Connects to the app on behalf of a client that `policy` has let in. `tried` is the TCP address that is being tried, if
+/// it is one, also when this is given up.
 ///
 /// # Errors
 /// That of the last address tried.
-pub async fn dial(_permit: &Permit, engine: Engine, address: &Address) -> io::Result<Stream> {
+pub async fn dial(
+    _permit: &Permit,
+    engine: Engine,
+    address: &Address,
+    tried: &Cell<Option<SocketAddr>>,
+) -> io::Result<Stream> {
     match address {
         Address::Unix(path) => Stream::connect(engine, SockAddr::unix(path)?).await,
         Address::Tcp(addresses) => {
             let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
             for address in addresses {
+                tried.set(Some(*address));
                 match Stream::connect(engine, (*address).into()).await {
                     Ok(stream) => return Ok(stream),
                     Err(error) => failed = error,

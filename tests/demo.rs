@@ -61,7 +61,12 @@ fn tells_the_story(engine: &str) {
         &["ended", "closed by client, client sent 1000, client got 1000"],
         &["ended", "client_unmasked by client (RFC 6455 section 5.1), client got 1002"],
         &["GET", "http.response.status_code=426", "ringside.reason=not_upgrade"],
-        &["websocket", "ringside.end.why=client_unmasked"],
+        &["├─ tls", "tls.protocol.version=1.3"],
+        &["├─ token", "ringside.token.found=true"],
+        &["├─ dial", "network.transport=unix", "http.response.status_code=101"],
+        &["└─ token", "ringside.token.found=false", "ringside.reason=token_missing"],
+        &["└─ websocket", "ringside.end.why=client_unmasked"],
+        &["└─ violation", "ringside.by=client", "ringside.source=RFC 6455 section 5.1"],
         &["All 13 scenes turned out as expected"],
     ] {
         assert!(has(words), "no line with {words:?} in\n{stdout}");
@@ -147,6 +152,9 @@ fn live_it_greets_reports_and_ends_at_ctrl_c() {
     let mut client = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     assert!(demo.after("refused").contains("tls_handshake"));
+    assert_eq!(demo.after("trace ").len(), 32);
+    assert!(demo.after("HTTP").contains("ringside.reason=tls_handshake"));
+    assert!(demo.after("└─ tls").contains("ringside.reason=tls_handshake"));
 
     let kill = Command::new("sh").args(["-c", &format!("kill -INT {}", demo.child.id())]).status();
     assert!(kill.unwrap().success());

@@ -13,6 +13,7 @@ mod certificate;
 mod client;
 mod dir;
 mod echo;
+mod forest;
 mod live;
 mod once;
 mod scenes;
@@ -21,6 +22,7 @@ mod spans;
 mod stage;
 mod steps;
 mod tokens;
+mod tree;
 mod witness;
 
 use std::io::{self, Write};

@@ -12,7 +12,7 @@ use tokio::time::{Instant, interval_at};
 use super::load::{self, LoadError};
 use super::{open_files, usage};
 use crate::config::Config;
-use crate::control::export::{Export, ExportError, Lines, Taps, metrics};
+use crate::control::export::{self, Export, ExportError, Lines, Taps, metrics};
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
@@ -91,13 +91,7 @@ impl Server {
 
         let variable = |name: &'static str| std::env::var(name).ok();
         let (traces, metrics) = (load::traces(&config, variable)?, load::metrics(&config, variable)?);
-        // Who taps spans wants every one, with or without a collector.
-        let spans = match (&traces, &taps.spans) {
-            (Some(traces), None) => traces.traces,
-            (Some(traces), Some(_)) => trace::Config { sampler: Sampler::ratio(1.0), ..traces.traces },
-            (None, Some(_)) => trace::Config::default(),
-            (None, None) => trace::Config::off(),
-        };
+        let spans = spans(traces.as_ref(), taps.spans.is_some());
         let (reporter, events) = report::channel();
         let lines = Lines::new(&config.log, load::subjects(&config)?);
         let export = Export::start(traces, config.service_name.as_deref(), lines, events, taps)?;
@@ -263,6 +257,16 @@ impl Server {
         // The exporter ends when nobody can report any more.
         drop(self.reporter);
         self.export.shutdown(FLUSH);
+    }
+}
+
+/// Which spans there are. Who taps them wants every one, with or without a collector.
+fn spans(traces: Option<&export::Config>, tapped: bool) -> trace::Config {
+    match (traces.map(|traces| traces.traces), tapped) {
+        (Some(traces), false) => traces,
+        (Some(traces), true) => trace::Config { sampler: Sampler::ratio(1.0), ..traces },
+        (None, true) => trace::Config::default(),
+        (None, false) => trace::Config::off(),
     }
 }
 

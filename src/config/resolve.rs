@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
-use super::{Config, address, auth, collector, keys, life, rates, raw};
+use super::{Config, address, auth, collector, keys, life, rates, raw, traces};
 use crate::bytesize::ByteSize;
 use crate::control::{admin, log};
 use crate::ring::engine::Choice;

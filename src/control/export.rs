@@ -1,4 +1,4 @@
-//! From records to evidence: each [`Event`] becomes a log line and, when sampled, a span for the collector.
+//! From records to evidence: each [`Event`] becomes a log line and, when sampled, spans for the collector.
 //!
 //! ```text
 //! workers --Reporter, 8192 events--> "export" thread --2048 spans--> SDK's batch thread --OTLP--> collector
@@ -141,8 +141,8 @@ pub type Tap<T> = Box<dyn FnMut(&T) + Send>;
 pub struct Taps {
     /// Sees each event.
     pub events: Option<Tap<Event>>,
-    /// Sees each sampled span, whether or not there is a collector.
-    pub spans: Option<Tap<SpanData>>,
+    /// Sees the spans of each event that is sampled, whether or not there is a collector. The event was seen before them.
+    pub spans: Option<Tap<[SpanData]>>,
 }
 
 /// The running export.
@@ -181,7 +181,7 @@ impl Export {
         let (deadline, deadlines) = sync_channel::<Instant>(1);
         let suppressed = Suppressed::default();
         let lines = Writer::new(lines, suppressed.clone(), Instant::now());
-        let exporter = Exporter { stop: Arc::clone(&stop), events, lines, pipeline, taps };
+        let exporter = Exporter { stop: Arc::clone(&stop), events, lines, pipeline, taps, spans: Vec::new() };
         thread::Builder::new().name("export".into()).spawn(move || {
             let pipeline = exporter.run();
             // No deadline: our owner is gone without a shutdown, nobody waits, nothing is flushed.
@@ -247,6 +247,8 @@ struct Exporter {
     lines: Writer,
     pipeline: Option<Pipeline>,
     taps: Taps,
+    /// Those of the event at hand; empty in between.
+    spans: Vec<SpanData>,
 }
 
 impl Exporter {
@@ -275,12 +277,14 @@ impl Exporter {
         if (self.pipeline.is_none() && self.taps.spans.is_none()) || !span::sampled(event) {
             return;
         }
-        let span = span::from_event(event);
+        span::push(event, &mut self.spans);
         if let Some(tap) = &mut self.taps.spans {
-            tap(&span);
+            tap(&self.spans);
         }
-        if let Some(pipeline) = &self.pipeline {
-            pipeline.send(span);
+        for span in self.spans.drain(..) {
+            if let Some(pipeline) = &self.pipeline {
+                pipeline.send(span);
+            }
         }
     }
 }

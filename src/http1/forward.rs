@@ -41,8 +41,10 @@ pub struct Forward<'a> {
     pub secure: bool,
     /// The client's Host, for `X-Forwarded-Host`.
     pub host: &'a str,
-    /// Our W3C trace context; the client's own is dropped, its `tracestate` is not.
+    /// Our W3C trace context; the client's own is dropped.
     pub traceparent: &'a str,
+    /// What goes with it: the client's own, once it was judged. Its fields are dropped in any case.
+    pub tracestate: Option<&'a str>,
     /// Names and values that say who the client is. The names are tokens; a value is written as [`header_value`] says.
     pub identity: &'a [(String, String)],
     /// Names that only `identity` may set. None of them ever comes from the client, whether `identity` sets it or not.
@@ -50,7 +52,8 @@ pub struct Forward<'a> {
 }
 
 /// What we say ourselves, or what only a trusted hop may say. In the form that [`folded`] gives.
-const OURS: [&str; 5] = ["forwarded", "sec-websocket-key", "sec-websocket-version", "traceparent", "x-real-ip"];
+const OURS: [&str; 6] =
+    ["forwarded", "sec-websocket-key", "sec-websocket-version", "traceparent", "tracestate", "x-real-ip"];
 
 /// Every field of this family tells an app what a proxy saw; no client may speak for one.
 const OURS_PREFIX: &str = "x-forwarded-";
@@ -107,7 +110,7 @@ impl Forward<'_> {
             ("X-Forwarded-Host", self.host),
             ("traceparent", self.traceparent),
         ];
-        for (name, value) in own {
+        for (name, value) in own.into_iter().chain(self.tracestate.map(|state| ("tracestate", state))) {
             fields::write(name, value.as_bytes(), out);
         }
         for (name, value) in self.identity {

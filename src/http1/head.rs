@@ -107,6 +107,12 @@ impl<'h> Request<'h> {
         Ok(Self { method, target, fields: collect(parsed.headers) })
     }
 
+    /// The method when it is one that RFC 9110 section 9.3 or RFC 5789 defines. They are case-sensitive.
+    pub fn known_method(&self) -> Option<&'static str> {
+        const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+        KNOWN.into_iter().find(|known| *known == self.method)
+    }
+
     /// The values of every field line called `name`, in order.
     pub fn values<'r>(&'r self, name: &'r str) -> impl Iterator<Item = &'h [u8]> + 'r {
         values(&self.fields, name)

@@ -1,6 +1,8 @@
 //! Asking the app.
 
+use std::cell::Cell;
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::Means;
@@ -23,6 +25,8 @@ const BODY: ByteSize = ByteSize::kib(64);
 /// What the app answered.
 pub(super) struct Asked {
     pub(super) stream: Stream,
+    /// The answer's status.
+    pub(super) status: u16,
     /// The answer's head.
     pub(super) head: Vec<u8>,
     /// The whole body, if the answer is a refusal.
@@ -31,28 +35,30 @@ pub(super) struct Asked {
     pub(super) early: Vec<u8>,
 }
 
-/// Dials the app, sends it `question`, and waits for its answer.
+/// Dials the app, sends it `question`, and waits for its answer. `tried` is what it is of [`upstream::dial`].
 pub(super) async fn ask(
     permit: &Permit,
     question: &[u8],
     means: &Means,
     address: &Address,
     max_fields: usize,
+    tried: &Cell<Option<SocketAddr>>,
 ) -> Result<Asked, Refusal> {
-    let stream = upstream::dial(permit, means.engine, address).await.map_err(Refusal::AppUnreachable)?;
+    let stream = upstream::dial(permit, means.engine, address, tried).await.map_err(Refusal::AppUnreachable)?;
     let mut app = App { stream, pool: Rc::clone(&means.pool), received: Vec::new() };
     app.stream.write(&app.pool, question).await.map_err(Refusal::AppBroke)?;
     let head = app.head().await?;
-    let framing = {
+    let (status, framing) = {
         let answer = Answer::parse(&head, max_fields)?;
         // Whether a refusal may be passed on is judged later; here it only matters where it ends.
-        matches!(answer.status, 300..=599).then(|| Framing::of(answer.status, &answer.fields)).transpose()?
+        let refusal = matches!(answer.status, 300..=599);
+        (answer.status, refusal.then(|| Framing::of(answer.status, &answer.fields)).transpose()?)
     };
     let body = match framing {
         Some(framing) => app.body(framing).await?,
         None => Vec::new(),
     };
-    Ok(Asked { stream: app.stream, head, body, early: app.received })
+    Ok(Asked { stream: app.stream, status, head, body, early: app.received })
 }
 
 struct App {

@@ -86,6 +86,11 @@ impl Policy {
         })
     }
 
+    /// Whether a token is asked for.
+    pub const fn asks_for_token(&self) -> bool {
+        self.verifier.is_some()
+    }
+
     /// The names of all identity headers. A client's own fields of these names must not reach the app, whoever it is.
     pub fn reserved(&self) -> &[String] {
         &self.reserved

@@ -179,6 +179,7 @@ impl Live {
             id: self.who.id,
             client: self.who.client,
             span: self.who.span.child(ids),
+            handshake: self.who.handshake,
             number,
             opened: self.opened.0,
             since: before.age,

@@ -1,11 +1,13 @@
 //! One record per handshake and one per connection, handed over once, when they are done.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::end::End;
 use super::moment::{Moment, Moments};
 use super::reason::Reason;
-use super::trace::{Span, SpanId};
+use super::step::Steps;
+use super::trace::{Span, SpanId, TraceState};
 use crate::opcode::Opcode;
 use crate::peer::{Peer, Side};
 
@@ -22,18 +24,22 @@ pub struct Handshake {
     pub client: Peer,
     /// Its span. `parent` is what the client's `traceparent` named.
     pub span: Span,
+    /// What came with that `traceparent`. Not kept for the connection: it would stay for hours.
+    pub tracestate: Option<TraceState>,
     /// The span of the connection that came of it; `None` when it was refused.
     pub connection: Option<SpanId>,
     /// When the connection was accepted.
     pub started: SystemTime,
     /// From accept to the last byte of our answer.
     pub took: Duration,
-    /// How long the TLS handshake took; `None` without TLS or before its end.
-    pub tls_took: Option<Duration>,
-    /// How long the app took from the dial to its answer; `None` when it was not dialled.
-    pub app_took: Option<Duration>,
+    /// Its parts.
+    pub steps: Steps,
     /// What TLS agreed on.
     pub tls: Option<TlsFacts>,
+    /// How long the client took for its request, from accept or the end of TLS; `None` when it was not complete.
+    pub request_took: Option<Duration>,
+    /// What the client asked for; `None` when its request could not be read.
+    pub request: Option<RequestFacts>,
     /// The token's subject.
     pub subject: Option<String>,
     /// The agreed subprotocol.
@@ -51,17 +57,34 @@ impl Handshake {
             id,
             client,
             span,
+            tracestate: None,
             connection: None,
             started,
             took: Duration::ZERO,
-            tls_took: None,
-            app_took: None,
+            steps: Steps { tls: None, token: None, dial: None },
             tls: None,
+            request_took: None,
+            request: None,
             subject: None,
             protocol: None,
             outcome: Outcome::Opened,
             detail: None,
         }
+    }
+
+    /// How long the TLS handshake took; `None` without TLS or before its end.
+    pub fn tls_took(&self) -> Option<Duration> {
+        self.steps.tls.filter(|step| !step.failed).map(|step| step.took)
+    }
+
+    /// How long the check of the token took; `None` when there was none.
+    pub fn token_took(&self) -> Option<Duration> {
+        self.steps.token.map(|step| step.took)
+    }
+
+    /// How long the app took from the dial to its answer; `None` when it was not dialled.
+    pub fn app_took(&self) -> Option<Duration> {
+        self.steps.dial.as_ref().map(|dial| dial.step.took)
     }
 }
 
@@ -76,6 +99,15 @@ pub struct TlsFacts {
     pub resumed: bool,
     /// Whether the client showed a certificate that verified.
     pub client_certificate: bool,
+}
+
+/// What a request asked for, as far as strangers may say it: nothing in here is text of theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// Its method, when HTTP knows it.
+    pub method: Option<&'static str>,
+    /// The template of its path, when it is of one that is configured.
+    pub route: Option<Arc<str>>,
 }
 
 /// What a handshake came to.
@@ -156,6 +188,8 @@ pub struct Checkpoint {
     pub client: Peer,
     /// The checkpoint's own span; its parent is the connection's.
     pub span: Span,
+    /// The handshake's span in the same trace, which collectors have while the connection's is still to come.
+    pub handshake: SpanId,
     /// Which checkpoint of this connection, from 1.
     pub number: u32,
     /// When the 101 went out.

@@ -14,6 +14,7 @@
 //! from the trace id, and every service that samples by the same rule and ratio comes to the same decision.
 
 mod config;
+mod state;
 
 use std::fmt;
 use std::io;
@@ -22,6 +23,7 @@ use rand::rngs::StdRng;
 use rand::{RngCore, SeedableRng};
 
 pub use self::config::{Config, Messages};
+pub use self::state::TraceState;
 
 /// A trace's id: 16 bytes, not all zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -166,7 +168,8 @@ impl Ids {
         TraceId(self.not_zero())
     }
 
-    fn span(&mut self) -> SpanId {
+    /// An id for a span.
+    pub fn span(&mut self) -> SpanId {
         SpanId(self.not_zero())
     }
 
@@ -190,7 +193,12 @@ impl Span {
 
     /// A span below this one, sampled like it.
     pub fn child(&self, ids: &mut Ids) -> Self {
-        Self { id: ids.span(), parent: Some(self.id), ..*self }
+        self.above(ids.span())
+    }
+
+    /// The span with this id below this one, sampled like it.
+    pub const fn above(&self, id: SpanId) -> Self {
+        Self { id, parent: Some(self.id), ..*self }
     }
 
     /// The `traceparent` value that makes this span the parent of what the app does.

@@ -66,9 +66,13 @@ fn count(counters: &Counters, handshake: &Handshake) {
         Outcome::Refused { reason, .. } => Some(reason),
     };
     refused.map_or(&counters.opened, |reason| counters.refused(reason)).add(1);
-    for (phase, took) in
-        [(Phase::Total, Some(handshake.took)), (Phase::Tls, handshake.tls_took), (Phase::App, handshake.app_took)]
-    {
+    for (phase, took) in [
+        (Phase::Total, Some(handshake.took)),
+        (Phase::Tls, handshake.tls_took()),
+        (Phase::Request, handshake.request_took),
+        (Phase::Token, handshake.token_took()),
+        (Phase::App, handshake.app_took()),
+    ] {
         if let Some(took) = took {
             counters.phase(phase, opened).record_time(took);
         }
@@ -76,7 +80,7 @@ fn count(counters: &Counters, handshake: &Handshake) {
     if let Some(tls) = &handshake.tls {
         counters.tls(Suite::of(tls.version, tls.cipher), tls.resumed).add(1);
     }
-    if handshake.app_took.is_some() {
+    if handshake.app_took().is_some() {
         counters.dials(refused != Some(Reason::AppUnreachable)).add(1);
     }
 }

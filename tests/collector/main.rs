@@ -10,11 +10,14 @@ use ringside::control::export::{Config, Export, ExportError, Lines, Protocol, Ta
 use ringside::peer::Peer;
 use ringside::rule::Rule;
 use ringside::telemetry::end::{By, End, Why};
-use ringside::telemetry::moment::Moments;
+use ringside::telemetry::moment::{Moment, Moments, What};
 use ringside::telemetry::reason::Reason;
-use ringside::telemetry::record::{Connection, ConnectionId, Counts, Event, Handshake, Outcome, RoundTrip};
+use ringside::telemetry::record::{
+    Connection, ConnectionId, Counts, Event, Handshake, Outcome, RequestFacts, RoundTrip,
+};
 use ringside::telemetry::report::{self, Reporter};
-use ringside::telemetry::trace::{self, Ids, Remote, Sampler, Span};
+use ringside::telemetry::step::{Dial, Dialled, Step, Steps};
+use ringside::telemetry::trace::{self, Ids, Remote, Sampler, Span, SpanId, TraceState};
 
 use collector::{Collector, Manner, attribute};
 
@@ -32,6 +35,11 @@ const PROTOCOLS: &[Protocol] =
 
 /// Longer than any shutdown that does not hang.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// When the handshakes were accepted.
+fn started() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)
+}
 
 fn config(endpoint: &str) -> Config {
     let traces = trace::Config::default();
@@ -55,29 +63,38 @@ fn client() -> Peer {
 
 fn handshake(span: Span, outcome: Outcome) -> Event {
     Event::Handshake(Box::new(Handshake {
-        id: ConnectionId(1),
-        client: client(),
-        span,
-        connection: None,
-        started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000),
         took: Duration::from_millis(3),
-        tls_took: None,
-        app_took: None,
-        tls: None,
         subject: Some("alice".into()),
-        protocol: None,
         outcome,
-        detail: None,
+        ..Handshake::begin(ConnectionId(1), client(), span, started())
+    }))
+}
+
+/// A handshake that led to the connection with this span.
+fn opened(span: Span, connection: Span) -> Event {
+    let [after, took] = [1, 2].map(Duration::from_millis);
+    let step = Step { id: SpanId([3; 8]), after, took, failed: false };
+    let to = Some(Dialled::Tcp(([127, 0, 0, 1], 3000).into()));
+    let dial = Some(Dial { step, to, status: Some(101) });
+    let Event::Handshake(begun) = handshake(span, Outcome::Opened) else { panic!("another event") };
+    Event::Handshake(Box::new(Handshake {
+        tracestate: TraceState::combine([&b"vendor=1"[..]]),
+        connection: Some(connection.id),
+        steps: Steps { dial, ..Steps::default() },
+        request: Some(RequestFacts { method: Some("GET"), route: Some("/rooms/{room}".into()) }),
+        ..*begun
     }))
 }
 
 fn connection(handshake: Span, span: Span) -> Event {
+    let what = What::Closing(By::App, Why::Violation(Rule::AppMasked));
+    let violation = Moment { after: Duration::from_secs(2), what };
     Event::Connection(Box::new(Connection {
         id: ConnectionId(1),
         client: client(),
         span,
         handshake,
-        started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_001),
+        started: started() + Duration::from_secs(1),
         took: Duration::from_secs(60),
         subject: Some("alice".into()),
         protocol: Some("chat.v1".into()),
@@ -85,7 +102,7 @@ fn connection(handshake: Span, span: Span) -> Event {
         from_app: Counts { frames: 9, messages: 8, bytes: 1400, compressed: 0 },
         client_round_trip: Some(RoundTrip { last: Duration::from_millis(40), least: Duration::from_millis(25) }),
         app_round_trip: None,
-        moments: Moments::default(),
+        moments: Moments { kept: vec![violation], missed: 2 },
         end: End {
             by: By::App,
             why: Why::Violation(Rule::AppMasked),
@@ -120,18 +137,18 @@ fn shutdown(export: Export, within: Duration) -> bool {
 }
 
 #[test]
-fn an_opened_connection_is_two_spans_of_the_clients_trace() {
+fn an_opened_connection_is_spans_of_the_clients_trace() {
     let collector = Collector::start(Manner::Takes);
     let (reporter, export) = start(&collector.endpoint);
     let mut ids = Ids::from_seed(1);
     let remote = Remote::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
     let upper = Span::handshake(remote, Sampler::ratio(1.0), &mut ids);
     let lower = upper.child(&mut ids);
-    reporter.report(handshake(upper, Outcome::Opened));
+    reporter.report(opened(upper, lower));
     reporter.report(connection(upper, lower));
     let counts = export.counts();
     assert!(shutdown(export, PATIENCE));
-    assert_eq!((counts.exported(), counts.dropped()), (2, 0));
+    assert_eq!((counts.exported(), counts.dropped()), (3, 0));
 
     let received = collector.next().expect("a request");
     assert_eq!(received.head[0], "POST /v1/traces HTTP/1.1");
@@ -142,19 +159,32 @@ fn an_opened_connection_is_two_spans_of_the_clients_trace() {
     let scope = resource.scope_spans[0].scope.as_ref().expect("a scope");
     assert_eq!((scope.name.as_str(), scope.version.as_str()), ("ringside", env!("CARGO_PKG_VERSION")));
 
-    let [first, second] = resource.scope_spans[0].spans.as_slice() else { panic!("two spans: {resource:?}") };
-    assert_eq!((first.name.as_str(), first.kind()), ("GET", SpanKind::Server));
+    let [first, dial, second] = resource.scope_spans[0].spans.as_slice() else { panic!("three: {resource:?}") };
+    assert_eq!((first.name.as_str(), first.kind()), ("GET /rooms/{room}", SpanKind::Server));
     assert_eq!((&first.trace_id[..], &first.span_id[..]), (&upper.trace.0[..], &upper.id.0[..]));
     assert_eq!(first.parent_span_id, remote.expect("valid").span.0);
     assert_eq!(first.start_time_unix_nano, 1_700_000_000_000_000_000);
     assert_eq!(first.end_time_unix_nano - first.start_time_unix_nano, 3_000_000);
     assert_eq!(attribute(&first.attributes, "http.response.status_code"), "101");
+    assert_eq!(attribute(&first.attributes, "http.route"), "/rooms/{room}");
     assert_eq!(attribute(&first.attributes, "ringside.subject.present"), "true");
     assert_eq!(status(first), StatusCode::Unset);
+    assert_eq!(first.links[0].span_id, lower.id.0);
+    assert_eq!([&first.trace_state, &dial.trace_state, &second.trace_state], ["vendor=1", "vendor=1", ""]);
+
+    assert_eq!((dial.name.as_str(), dial.kind()), ("dial", SpanKind::Client));
+    assert_eq!((&dial.span_id[..], &dial.parent_span_id[..]), (&[3; 8][..], &upper.id.0[..]));
+    assert_eq!(dial.start_time_unix_nano, 1_700_000_000_001_000_000);
+    assert_eq!(dial.end_time_unix_nano - dial.start_time_unix_nano, 2_000_000);
+    assert_eq!(attribute(&dial.attributes, "server.port"), "3000");
 
     assert_eq!((second.name.as_str(), second.kind()), ("websocket", SpanKind::Internal));
     assert_eq!((&second.trace_id[..], &second.parent_span_id[..]), (&upper.trace.0[..], &upper.id.0[..]));
     assert_eq!(second.links[0].span_id, upper.id.0);
+    let [event] = second.events.as_slice() else { panic!("one event: {:?}", second.events) };
+    assert_eq!((event.name.as_str(), event.time_unix_nano), ("violation", 1_700_000_003_000_000_000));
+    assert_eq!(attribute(&event.attributes, "ringside.why"), "app_masked");
+    assert_eq!(second.dropped_events_count, 2);
     for (key, value) in [
         ("websocket.from_client.frames", "5"),
         ("websocket.from_client.messages", "3"),
@@ -208,7 +238,9 @@ fn without_a_collector_taps_still_see_everything() {
     let ((to_events, tapped_events), (to_spans, tapped_spans)) = (channel(), channel());
     let taps = Taps {
         events: Some(Box::new(move |event: &Event| drop(to_events.send(event.clone())))),
-        spans: Some(Box::new(move |span| drop(to_spans.send(span.name.to_string())))),
+        spans: Some(Box::new(move |spans| {
+            drop(to_spans.send(spans.iter().map(|span| span.name.to_string()).collect()));
+        })),
     };
     let export = Export::start(None, None, Lines::default(), events, taps).expect("start");
     let mut ids = Ids::from_seed(3);
@@ -218,7 +250,8 @@ fn without_a_collector_taps_still_see_everything() {
     reporter.report(connection(upper, upper.child(&mut ids)));
     assert!(shutdown(export, PATIENCE));
     assert_eq!(tapped_events.iter().count(), 3);
-    assert_eq!(tapped_spans.iter().collect::<Vec<_>>(), ["GET", "websocket"]);
+    let tapped: Vec<Vec<String>> = tapped_spans.iter().collect();
+    assert_eq!(tapped, [["HTTP"], ["websocket"]]);
 }
 
 #[test]

@@ -31,4 +31,5 @@ mod process;
 mod refusing;
 mod relaying;
 mod stalling;
+mod tracing;
 mod watching;

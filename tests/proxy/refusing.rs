@@ -185,7 +185,7 @@ fn a_silent_app(engine: Engine) {
         assert_eq!((answer.status(), answer.reason()), (504, "app_timeout"), "{part:?}");
         assert_eq!((client.end(), joined.end()), (Seen::Orderly, Seen::Orderly));
         drop(client);
-        assert!(proxy.handshake().app_took.expect("asked").as_millis() >= 200);
+        assert!(proxy.handshake().app_took().expect("asked").as_millis() >= 200);
     }
 }
 

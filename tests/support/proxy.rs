@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use opentelemetry_sdk::trace::SpanData;
 use ringside::app::serve::Server;
 use ringside::config::Config;
-use ringside::control::export::Taps;
+use ringside::control::export::{Tap, Taps};
 use ringside::peer::Side;
 use ringside::telemetry::counter::Counter;
 use ringside::telemetry::counters::Counters;
@@ -37,6 +38,7 @@ pub(crate) struct Setup {
     drain: &'static str,
     /// Of a process of its own.
     pub(super) variables: Vec<(String, String)>,
+    spans: Option<Sender<Vec<SpanData>>>,
 }
 
 impl Setup {
@@ -54,7 +56,14 @@ impl Setup {
             buffers: String::new(),
             drain: "spread = \"0s\"",
             variables: Vec::new(),
+            spans: None,
         }
+    }
+
+    /// Every span is made, and each event's are sent here.
+    pub(crate) fn spans(mut self, to: Sender<Vec<SpanData>>) -> Self {
+        self.spans = Some(to);
+        self
     }
 
     pub(crate) fn workers(mut self, workers: usize) -> Self {
@@ -143,7 +152,9 @@ impl Setup {
         let none: [(&str, &str); 0] = [];
         let config = Config::parse(&toml, &file, none).unwrap_or_else(|problems| panic!("{problems}\n{toml}")).config;
         let (tap, events) = channel();
-        let taps = Taps { events: Some(Box::new(move |event: &Event| drop(tap.send(event.clone())))), spans: None };
+        let spans =
+            self.spans.clone().map(|to| -> Tap<[SpanData]> { Box::new(move |spans| drop(to.send(spans.into()))) });
+        let taps = Taps { events: Some(Box::new(move |event: &Event| drop(tap.send(event.clone())))), spans };
         let mut server = Server::start(config, taps).unwrap_or_else(|error| panic!("{error}\n{toml}"));
         server.export_metrics(|| 0).expect("metrics");
         Proxy {

@@ -4,7 +4,10 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 
+use opentelemetry_sdk::trace::SpanData;
+
 use super::client::as_subprotocol;
+use super::forest::Forest;
 use super::stage::{self, Stage};
 use super::tokens::SUBJECT;
 use super::{DemoError, echo, show};
@@ -21,7 +24,18 @@ pub(super) fn run() -> Result<ExitCode, DemoError> {
     control.block_on(async {
         let signals = Signals::catch().map_err(DemoError::Control)?;
         let port = port();
-        let stage = Stage::set(port, Taps { events: Some(Box::new(print)), spans: None })?;
+        let mut forest = Forest::default();
+        let grow = move |spans: &[SpanData]| {
+            if let Some(all) = forest.add(spans) {
+                print(&format!("\n    {}\n", show::tree(&all, "    ")));
+            }
+        };
+        let tell = |event: &Event| {
+            if let Some(line) = show::event(event) {
+                print(&format!("  {line}"));
+            }
+        };
+        let stage = Stage::set(port, Taps { events: Some(Box::new(tell)), spans: Some(Box::new(grow)) })?;
         greet(&stage, port, &mut io::stdout().lock()).map_err(DemoError::Output)?;
         tokio::select! {
             which = signals.drain(stage.server.drain()) => return Ok(ExitCode::from(which.exit_code())),
@@ -38,10 +52,9 @@ fn port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)).map_or(stage::ANY_PORT, |_| PORT)
 }
 
-fn print(event: &Event) {
-    let Some(line) = show::event(event) else { return };
+fn print(lines: &str) {
     // A reader that went away has seen what it wanted; the demo goes on until it is ended.
-    let _ = writeln!(io::stdout(), "  {line}");
+    let _ = writeln!(io::stdout(), "{lines}");
 }
 
 fn greet(stage: &Stage, port: u16, out: &mut impl Write) -> io::Result<()> {
@@ -83,7 +96,7 @@ browser   open {page} and accept its certificate; the page is a 426. In its cons
 
 refused   curl -i --cacert {certificate} {page}
 
-Connections, as they come; Ctrl-C drains and ends:
+Connections, as they come, and the spans of each at its end; Ctrl-C drains and ends:
 
 "#,
         engine = stage.engine(),

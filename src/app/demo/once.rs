@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::DemoError;
 use super::client::Client;
 use super::scenes::{SCENES, Scene};
-use super::spans::{self, Tree};
+use super::spans;
 use super::stage::Stage;
 use super::steps::{Cast, Differs};
 use super::witness::{self, Reported, Witness};
@@ -68,12 +68,12 @@ fn tell(stage: &Stage, client: Client, witness: &Witness, out: &mut impl Write) 
     writeln!(out, "\nWhat Ringside reported")?;
     for reported in &reports {
         writeln!(out, "  {}", show::handshake(&reported.handshake))?;
-        if let Some((connection, _)) = &reported.connection {
+        if let Some(connection) = &reported.connection {
             writeln!(out, "  {}", show::connection(connection))?;
         }
     }
-    writeln!(out, "\nThe spans it made, by trace")?;
-    reports.iter().try_for_each(|reported| writeln!(out, "  {}", indented(reported)))?;
+    writeln!(out, "\nThe spans it made: when each began, how long it took, and what it says")?;
+    reports.iter().try_for_each(|reported| writeln!(out, "\n  {}", show::tree(&reported.spans, "  ")))?;
     Ok(true)
 }
 
@@ -84,10 +84,6 @@ fn act(scene: &Scene, cast: &Cast<'_>, witness: &Witness) -> Result<(String, Rep
     scene.check(&reported)?;
     spans::agree(&reported)?;
     Ok((saw, reported))
-}
-
-fn indented(reported: &Reported) -> String {
-    Tree(reported).to_string().replace('\n', "\n  ")
 }
 
 fn marks() -> Marks {

@@ -76,7 +76,7 @@ impl Scene {
         };
         let saw = match (reported.handshake.outcome, &reported.connection) {
             (Outcome::Refused { reason, status }, _) => format!("refused: {reason}, {}", status.unwrap_or_default()),
-            (Outcome::Opened, Some((connection, _))) => format!("opened, {}", connection.end),
+            (Outcome::Opened, Some(connection)) => format!("opened, {}", connection.end),
             (Outcome::Opened, None) => "opened".into(),
         };
         same("Ringside's report", saw, expected)

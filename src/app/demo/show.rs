@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use crate::config::Problems;
-use crate::telemetry::record::{Connection, Counts, Event, Handshake, Outcome};
+use opentelemetry_sdk::trace::SpanData;
 
-/// What became of a handshake or a connection, in one line. Nothing else is for people yet.
+use super::tree::Tree;
+use crate::config::Problems;
+use crate::telemetry::record::{Checkpoint, Connection, Counts, Event, Handshake, Outcome};
+
+/// What became of a handshake or a connection, or how one goes on, in one line. Single messages are for spans alone.
 pub(super) fn event(event: &Event) -> Option<String> {
     match event {
         Event::Handshake(handshake) => Some(self::handshake(handshake)),
         Event::Connection(connection) => Some(self::connection(connection)),
-        Event::Checkpoint(_) | Event::Message(_) => None,
+        Event::Checkpoint(checkpoint) => Some(self::checkpoint(checkpoint)),
+        Event::Message(_) => None,
     }
 }
 
@@ -38,6 +42,18 @@ pub(super) fn connection(connection: &Connection) -> String {
     let Connection { client, took, from_client, from_app, end, .. } = connection;
     let (took, from_client, from_app) = (self::took(*took), counts(from_client), counts(from_app));
     format!("ended    {client}  {end}; from the client {from_client}; from the app {from_app}; after {took}")
+}
+
+/// `lives`, for how long, and what was relayed.
+fn checkpoint(checkpoint: &Checkpoint) -> String {
+    let Checkpoint { client, age, from_client: [_, from_client], from_app: [_, from_app], .. } = checkpoint;
+    let (age, from_client, from_app) = (took(*age), counts(from_client), counts(from_app));
+    format!("lives    {client}  since {age}; from the client {from_client}; from the app {from_app}")
+}
+
+/// Spans as a tree, its lines but the first indented.
+pub(super) fn tree(spans: &[SpanData], indent: &str) -> String {
+    Tree(spans).to_string().replace('\n', &format!("\n{indent}"))
 }
 
 /// `0.42 ms` or, from a second on, `3.1 s`.

@@ -20,15 +20,17 @@ pub(super) struct Witness(Receiver<Report>);
 
 enum Report {
     Event(Event),
-    Span(Box<SpanData>),
+    /// All that the event before makes.
+    Spans(Vec<SpanData>),
 }
 
 /// All that was reported about one connection.
 pub(super) struct Reported {
     pub(super) handshake: Handshake,
-    pub(super) handshake_span: SpanData,
     /// `None`: the handshake was refused.
-    pub(super) connection: Option<(Connection, SpanData)>,
+    pub(super) connection: Option<Connection>,
+    /// Those of all its events, in their order.
+    pub(super) spans: Vec<SpanData>,
 }
 
 /// A witness, and the taps that let it see.
@@ -37,7 +39,7 @@ pub(super) fn witness() -> (Taps, Witness) {
     let spans = events.clone();
     let taps = Taps {
         events: Some(Box::new(move |event: &Event| hand_over(&events, Report::Event(event.clone())))),
-        spans: Some(Box::new(move |span: &SpanData| hand_over(&spans, Report::Span(Box::new(span.clone()))))),
+        spans: Some(Box::new(move |made: &[SpanData]| hand_over(&spans, Report::Spans(made.into())))),
     };
     (taps, Witness(reports))
 }
@@ -48,28 +50,39 @@ fn hand_over(to: &SyncSender<Report>, report: Report) {
 }
 
 impl Witness {
-    /// Waits for all that is reported about the next connection: an event and its span for the handshake and, when
-    /// that opened, for the connection.
+    /// Waits for all that is reported about the next connection: its handshake and, when that opened, all up to its end.
     pub(super) fn next(&self) -> Result<Reported, Differs> {
-        let (event, handshake_span) = self.pair()?;
-        let Event::Handshake(handshake) = event else { return Err(Differs::Report("a connection without handshake")) };
+        let (event, mut spans) = self.event()?;
+        let Event::Handshake(handshake) = event else { return Err(Differs::Report("something before a handshake")) };
         let connection = match handshake.outcome {
             Outcome::Refused { .. } => None,
-            Outcome::Opened => {
-                let (event, span) = self.pair()?;
-                let Event::Connection(connection) = event else {
-                    return Err(Differs::Report("another handshake before the end of the connection"));
-                };
-                Some((*connection, span))
-            }
+            Outcome::Opened => Some(self.end(&mut spans)?),
         };
-        Ok(Reported { handshake: *handshake, handshake_span, connection })
+        Ok(Reported { handshake: *handshake, connection, spans })
     }
 
-    fn pair(&self) -> Result<(Event, SpanData), Differs> {
-        let Report::Event(event) = self.one("no event")? else { return Err(Differs::Report("a span without event")) };
-        let Report::Span(span) = self.one("no span")? else { return Err(Differs::Report("an event without span")) };
-        Ok((event, *span))
+    /// Waits for the end of a connection. What is told of it before that only adds to its spans.
+    fn end(&self, spans: &mut Vec<SpanData>) -> Result<Connection, Differs> {
+        loop {
+            let (event, made) = self.event()?;
+            spans.extend(made);
+            match event {
+                Event::Connection(connection) => return Ok(*connection),
+                Event::Checkpoint(_) | Event::Message(_) => {}
+                Event::Handshake(_) => {
+                    return Err(Differs::Report("another handshake before the end of the connection"));
+                }
+            }
+        }
+    }
+
+    /// The next event and its spans.
+    fn event(&self) -> Result<(Event, Vec<SpanData>), Differs> {
+        let Report::Event(event) = self.one("no event")? else { return Err(Differs::Report("spans without event")) };
+        let Report::Spans(spans) = self.one("no spans")? else {
+            return Err(Differs::Report("an event without spans"));
+        };
+        Ok((event, spans))
     }
 
     fn one(&self, missing: &'static str) -> Result<Report, Differs> {

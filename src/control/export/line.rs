@@ -154,8 +154,7 @@ impl Writer {
     }
 
     fn write_handshake(&self, handshake: &Handshake, level: Level) {
-        let Handshake { id, client, span, took, tls_took, app_took, tls, subject, protocol, outcome, detail, .. } =
-            handshake;
+        let Handshake { id, client, span, took, tls, subject, protocol, outcome, detail, .. } = handshake;
         let (message, status, reason) = match outcome {
             Outcome::Opened => ("opened", Some(101), None),
             Outcome::Refused { reason, status } => ("refused", *status, Some(reason.as_str())),
@@ -171,8 +170,8 @@ impl Writer {
             subject = subject.as_deref(),
             subprotocol = protocol,
             took_ms = millis(*took),
-            tls_ms = tls_took.map(millis),
-            app_ms = app_took.map(millis),
+            tls_ms = handshake.tls_took().map(millis),
+            app_ms = handshake.app_took().map(millis),
             tls = tls.as_ref().map(|tls| tls.version),
             cipher = tls.as_ref().map(|tls| tls.cipher),
             resumed = tls.as_ref().map(|tls| tls.resumed),

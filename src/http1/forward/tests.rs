@@ -22,6 +22,7 @@ fn written(head: &str, identity: &[(String, String)], reserved: &[String], strip
         secure: true,
         host: "chat.example.com",
         traceparent: TRACEPARENT,
+        tracestate: None,
         identity,
         reserved,
     };
@@ -135,9 +136,16 @@ fn a_client_cannot_say_who_it_is_or_where_it_came_from() {
         "Forwarded: for=127.0.0.1",
         "X-Real-IP: 127.0.0.1",
         "traceparent: 00-00000000000000000000000000000001-0000000000000001-01",
+        "tracestate: vendor=1\r\nTracestate: vendor=2\r\nConnection: tracestate",
     ] {
         assert_eq!(forwarded_lines(lines), format!("GET / HTTP/1.1\r\nHost: h\r\n{OWN}"), "{lines:?}");
     }
+}
+
+#[test]
+fn baggage_is_an_end_to_end_field() {
+    let app = forwarded_lines("baggage: user=ann;level=1\r\nBaggage: room=7");
+    assert_eq!(values(&app, "baggage"), ["user=ann;level=1", "room=7"]);
 }
 
 #[test]
@@ -168,8 +176,7 @@ fn an_identity_cannot_inject_a_field() {
 
 #[test]
 fn all_else_passes_in_order_and_in_its_own_case() {
-    let lines =
-        "x-B: 1\r\ntracestate: vendor=1\r\nX-A: \u{e9}, \"q\"\r\nX-b: 2\r\nVia: 1.1 edge\r\nDNT: 1\r\nX-Empty: ";
+    let lines = "x-B: 1\r\nX-A: \u{e9}, \"q\"\r\nX-b: 2\r\nVia: 1.1 edge\r\nDNT: 1\r\nX-Empty: ";
     let app = forwarded_lines(lines);
     assert_eq!(app, format!("GET / HTTP/1.1\r\nHost: h\r\n{lines}\r\n{OWN}"));
 }
@@ -186,6 +193,7 @@ fn plain_ws_is_called_http() {
         secure: false,
         host: "h",
         traceparent: "",
+        tracestate: Some("vendor=1"),
         identity: &[],
         reserved: &[],
     }
@@ -193,6 +201,7 @@ fn plain_ws_is_called_http() {
     let app = String::from_utf8(out).unwrap();
     assert_eq!(values(&app, "x-forwarded-proto"), ["http"]);
     assert_eq!(values(&app, "x-forwarded-for"), ["2001:db8::7"]);
+    assert_eq!(values(&app, "tracestate"), ["vendor=1"]);
 }
 
 #[test]

@@ -220,6 +220,7 @@ fn what_was_found_does_not_reach_the_app() {
             secure: true,
             host: "app.example",
             traceparent: "",
+            tracestate: None,
             identity: &[],
             reserved: &[],
         };

@@ -7,6 +7,7 @@ use ringside::http1::fields::folded;
 use ringside::http1::forward::{Forward, Strip};
 use ringside::http1::head::{HeadEnd, Request};
 use ringside::http1::upgrade::Upgrade;
+use ringside::telemetry::trace::TraceState;
 
 const KEY: &str = "AAECAwQFBgcICQoLDA0ODw==";
 const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -45,6 +46,8 @@ fn find(bytes: &[u8], cuts: &[u8; 4]) -> Option<usize> {
 fn forward(request: &Request<'_>, upgrade: &Upgrade<'_>) {
     let identity = [("x-ringside-subject".to_owned(), "a\r\nX-Admin: 1".to_owned())];
     let reserved = ["x-ringside-subject".to_owned(), "X-Tenant".to_owned()];
+    let state = TraceState::combine(request.values("tracestate"));
+    let state = state.as_ref().map(TraceState::as_str);
     let forward = Forward {
         key: KEY,
         strip: &Strip::Nothing,
@@ -52,6 +55,7 @@ fn forward(request: &Request<'_>, upgrade: &Upgrade<'_>) {
         secure: true,
         host: upgrade.host,
         traceparent: TRACE,
+        tracestate: state,
         identity: &identity,
         reserved: &reserved,
     };
@@ -83,10 +87,12 @@ fn forward(request: &Request<'_>, upgrade: &Upgrade<'_>) {
             sent.fields.iter().filter(|field| folded(field.name) == name).map(|field| field.value).collect();
         assert_eq!(values, [value], "{name} is ours alone, in every spelling");
     }
+    let states: Vec<_> = sent.values("tracestate").collect();
+    assert_eq!(states, state.map(str::as_bytes).into_iter().collect::<Vec<_>>(), "as it was judged");
     let mut from_client = request.fields.iter();
     for field in &sent.fields {
         let name = folded(field.name);
-        if own.iter().any(|(own, _)| *own == name) {
+        if own.iter().any(|(own, _)| *own == name) || name == "tracestate" {
             continue;
         }
         let is_ours = name.starts_with("x-forwarded-") || ["forwarded", "x-real-ip", "x-tenant"].contains(&&*name);

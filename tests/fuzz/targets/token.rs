@@ -98,6 +98,7 @@ fn head(bytes: &[u8]) {
         secure: false,
         host: upgrade.host,
         traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        tracestate: None,
         identity: &[],
         reserved: &[],
     };
