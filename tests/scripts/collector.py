@@ -1,46 +1,9 @@
 """Spans at a collector nobody here wrote: rotel, with both protocols of [telemetry.traces]."""
 
-import importlib.metadata
-import re
 import signal
-import socket
 
-from support import EXIT, Case, Process
-
-
-class Rotel(Process):
-    """A collector that prints every span it takes."""
-
-    async def run(self):
-        ports = {"http/protobuf": free_port(), "grpc": free_port()}
-        self.endpoints = {protocol: f"http://127.0.0.1:{port}" for protocol, port in ports.items()}
-        program = next(file for file in importlib.metadata.files("rotel") if file.name == "rotel-agent").locate()
-        await self.start(
-            program, "start", "--exporter", "blackhole", "--debug-log", "traces", "--debug-log-verbosity", "detailed",
-            "--otlp-http-endpoint", f"127.0.0.1:{ports['http/protobuf']}",
-            "--otlp-grpc-endpoint", f"127.0.0.1:{ports['grpc']}",
-        )
-        await self.says(lambda lines: any("Starting Rotel" in line for line in lines))
-        return self
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def spans(lines):
-    """The spans among rotel's lines, each as its fields and attributes by name."""
-    found = []
-    for line in lines:
-        if re.fullmatch(r"Span #\d+", line):
-            found.append({})
-        elif found and (attribute := re.fullmatch(r"     -> (\S+): \w+\((.*)\)", line)):
-            found[-1][attribute[1]] = attribute[2]
-        elif found and (field := re.fullmatch(r"    (\w[\w ]*\w) *: (.*)", line)):
-            found[-1][field[1]] = field[2]
-    return found
+from spans import Rotel
+from support import EXIT, Case
 
 
 class Collector:
@@ -77,28 +40,28 @@ class Collector:
         async with self.connect("/rooms/secret?private=yes", token, additional_headers=context) as client:
             await self.assert_echo(client)
             # It is seen while it lives, below a span that comes with its end.
-            lives = await self._span({
+            lives = await self.rotel.span({
                 "Name": "websocket checkpoint", "Kind": "SPAN_KIND_INTERNAL", "Trace ID": trace,
                 "websocket.from_client.messages": "1", "websocket.from_app.messages": "1",
             })
         await self.refused(token=self.issuer.token(aud="billing"))
 
-        opened = await self._span({
+        opened = await self.rotel.span({
             "ringside.outcome": "opened", "Name": "GET /rooms/{room}", "Kind": "SPAN_KIND_SERVER", "Trace ID": trace,
             "Parent ID": parent, "Status code": "STATUS_CODE_UNSET", "http.response.status_code": "101",
             "http.route": "/rooms/{room}", "url.scheme": "https", "client.address": "127.0.0.1",
             "tls.protocol.version": "1.3", "ringside.subject.present": "true",
         })
         below = {"Trace ID": trace, "Parent ID": opened["ID"], "Status code": "STATUS_CODE_UNSET"}
-        await self._span(below | {"Name": "tls", "Kind": "SPAN_KIND_INTERNAL", "tls.protocol.version": "1.3"})
-        await self._span(below | {"Name": "token", "Kind": "SPAN_KIND_INTERNAL", "ringside.token.found": "true"})
-        dial = await self._span(below | {
+        await self.rotel.span(below | {"Name": "tls", "Kind": "SPAN_KIND_INTERNAL", "tls.protocol.version": "1.3"})
+        await self.rotel.span(below | {"Name": "token", "Kind": "SPAN_KIND_INTERNAL", "ringside.token.found": "true"})
+        dial = await self.rotel.span(below | {
             "Name": "dial", "Kind": "SPAN_KIND_CLIENT", "http.response.status_code": "101",
         })
         told = self.app.requests[0].headers
         self.assertEqual(told["traceparent"], f"00-{trace}-{dial['ID']}-01")
         self.assertEqual((told["tracestate"], told["baggage"]), ("vendor=1", "user=ann"))
-        ended = await self._span({
+        ended = await self.rotel.span({
             "Name": "websocket", "Kind": "SPAN_KIND_INTERNAL", "Trace ID": trace, "Parent ID": opened["ID"],
             "ringside.connection.id": opened["ringside.connection.id"], "ringside.end.by": "client",
             "ringside.end.why": "closed", "websocket.close.code_received": "1000",
@@ -108,12 +71,12 @@ class Collector:
             "websocket.from_client.messages_compressed": "0", "websocket.from_app.messages_compressed": "0",
         })
         self.assertEqual(lives["Parent ID"], ended["ID"])
-        refused = await self._span({
+        refused = await self.rotel.span({
             "ringside.outcome": "refused", "http.response.status_code": "401", "ringside.reason": "token_audience",
             "Status code": "STATUS_CODE_UNSET", "ringside.subject.present": "false",
         })
         self.assertNotEqual(refused["Trace ID"], trace)
-        await self._span({
+        await self.rotel.span({
             "Name": "token", "Trace ID": refused["Trace ID"], "Parent ID": refused["ID"],
             "ringside.token.found": "true", "ringside.reason": "token_audience",
         })
@@ -121,12 +84,6 @@ class Collector:
         self.assertFalse(self.issuer.leaked_into(self.rotel.output), "a token reached the collector")
         for private in ("Str(ann)", "private=yes", "rooms/secret", "user=ann"):
             self.assertNotIn(private, self.rotel.output)
-
-    async def _span(self, expected):
-        """Waits for a span that says what is expected."""
-        return await self.rotel.says(
-            lambda lines: next((span for span in spans(lines) if expected.items() <= span.items()), None)
-        )
 
 
 class HttpOnEpoll(Collector, Case):

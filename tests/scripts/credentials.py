@@ -75,9 +75,9 @@ class Issuer:
         (directory / "jwks.json").write_text(json.dumps({"keys": [public]}))
         self.issued = []
 
-    def token(self, by_stranger=False, algorithm="RS256", **claims):
+    def token(self, by_stranger=False, algorithm="RS256", kid="scripts", **claims):
         key = self._stranger if by_stranger else self._key
-        return self._remember(self._encoded(claims, None if algorithm == "none" else key, algorithm))
+        return self._remember(self._encoded(claims, None if algorithm == "none" else key, algorithm, kid))
 
     def confused_token(self):
         """HS256, with the public key as the secret: the oldest attack on JWT verifiers."""
@@ -94,10 +94,10 @@ class Issuer:
         secrets += [base64url(token.encode())[:-4] for token in self.issued]
         return any(secret in text for secret in secrets)
 
-    def _encoded(self, claims, key, algorithm):
+    def _encoded(self, claims, key, algorithm, kid="scripts"):
         now = int(time.time())
         default = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "tenant": "acme", "exp": now + 600}
-        return jwt.encode(default | claims, key, algorithm=algorithm, headers={"kid": "scripts"})
+        return jwt.encode(default | claims, key, algorithm=algorithm, headers={"kid": kid})
 
     def _remember(self, token):
         self.issued.append(token)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import re
+import sys
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING = 0x0, 0x1, 0x2, 0x8, 0x9
 ANSWERS = {CONTINUATION: CONTINUATION, TEXT: TEXT, BINARY: BINARY, CLOSE: CLOSE, PING: 0xA}  # opcodes; a Ping's is Pong
@@ -74,3 +75,12 @@ def unmasked(payload, key):
     stream = (key * (len(payload) // 4 + 1))[: len(payload)]
     mixed = int.from_bytes(payload, "big") ^ int.from_bytes(stream, "big")
     return mixed.to_bytes(len(payload), "big")
+
+
+if __name__ == "__main__":  # a process of its own, to be killed: python lax_app.py SOCKET
+    async def listen_for_good():
+        app = await LaxApp().listen(sys.argv[1])
+        print("listening", app.address, flush=True)
+        await asyncio.get_running_loop().create_future()
+
+    asyncio.run(listen_for_good())

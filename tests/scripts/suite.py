@@ -1,9 +1,12 @@
-"""Runs the scripts named on the command line, or all, and ends with one line that counts their tests."""
+"""Runs the scripts named on the command line, or all, and ends with one line that counts their tests. With -v, evidence
+prints what it sees, as it does when it is named."""
 
 import sys
 import unittest
 
-SCRIPTS = ["interop_python", "interop_node", "collector", "conformance", "drain", "refused", "strace"]
+SCRIPTS = [
+    "interop_python", "interop_node", "collector", "evidence", "conformance", "drain", "refused", "strace",
+]
 
 
 class Result(unittest.TextTestResult):
@@ -23,4 +26,4 @@ def main(names):
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main([name for name in sys.argv[1:] if name != "-v"]))

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import tempfile
 import unittest
 from pathlib import Path
@@ -27,6 +28,13 @@ def skip(why):
     if IN_CI:
         raise AssertionError(f"must not be skipped in CI: {why}")
     raise unittest.SkipTest(why)
+
+
+def free_port():
+    """A port on loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 async def soon(awaitable, within=PATIENCE):
