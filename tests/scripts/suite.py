@@ -5,7 +5,7 @@ import sys
 import unittest
 
 SCRIPTS = [
-    "interop_python", "interop_node", "collector", "evidence", "conformance", "drain", "refused", "strace",
+    "interop_python", "interop_node", "collector", "evidence", "monitoring", "conformance", "drain", "refused", "strace",
 ]
 
 
