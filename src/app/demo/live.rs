@@ -10,7 +10,7 @@ use super::client::as_subprotocol;
 use super::forest::Forest;
 use super::stage::{self, Stage};
 use super::tokens::SUBJECT;
-use super::{DemoError, echo, show};
+use super::{DemoError, echo, show, tree};
 use crate::control::export::Taps;
 use crate::control::signals::Signals;
 use crate::telemetry::record::Event;
@@ -27,7 +27,7 @@ pub(super) fn run() -> Result<ExitCode, DemoError> {
         let mut forest = Forest::default();
         let grow = move |spans: &[SpanData]| {
             if let Some(all) = forest.add(spans) {
-                print(&format!("\n    {}\n", show::tree(&all, "    ")));
+                print(&format!("\n    {}\n", tree::indented(&all, "    ")));
             }
         };
         let tell = |event: &Event| {

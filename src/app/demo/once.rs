@@ -11,7 +11,7 @@ use super::spans;
 use super::stage::Stage;
 use super::steps::{Cast, Differs};
 use super::witness::{self, Reported, Witness};
-use super::{show, stage};
+use super::{show, stage, tree};
 
 /// Width of the names of scenes.
 const NAME: usize = 32;
@@ -73,7 +73,7 @@ fn tell(stage: &Stage, client: Client, witness: &Witness, out: &mut impl Write) 
         }
     }
     writeln!(out, "\nThe spans it made: when each began, how long it took, and what it says")?;
-    reports.iter().try_for_each(|reported| writeln!(out, "\n  {}", show::tree(&reported.spans, "  ")))?;
+    reports.iter().try_for_each(|reported| writeln!(out, "\n  {}", tree::indented(&reported.spans, "  ")))?;
     Ok(true)
 }
 

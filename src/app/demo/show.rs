@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use opentelemetry_sdk::trace::SpanData;
-
-use super::tree::Tree;
 use crate::config::Problems;
 use crate::telemetry::record::{Checkpoint, Connection, Counts, Event, Handshake, Outcome};
 
@@ -49,11 +46,6 @@ fn checkpoint(checkpoint: &Checkpoint) -> String {
     let Checkpoint { client, age, from_client: [_, from_client], from_app: [_, from_app], .. } = checkpoint;
     let (age, from_client, from_app) = (took(*age), counts(from_client), counts(from_app));
     format!("lives    {client}  since {age}; from the client {from_client}; from the app {from_app}")
-}
-
-/// Spans as a tree, its lines but the first indented.
-pub(super) fn tree(spans: &[SpanData], indent: &str) -> String {
-    Tree(spans).to_string().replace('\n', &format!("\n{indent}"))
 }
 
 /// `0.42 ms` or, from a second on, `3.1 s`.

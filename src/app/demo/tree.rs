@@ -56,6 +56,11 @@ const OF_HANDSHAKE: Rows = &[&["http.response.status_code", "websocket.subprotoc
 /// Those of an event.
 const OF_EVENT: Rows = &[&["ringside.side", "ringside.by", "ringside.why", "ringside.source"]];
 
+/// Spans as a tree, its lines but the first indented.
+pub(super) fn indented(spans: &[SpanData], indent: &str) -> String {
+    Tree(spans).to_string().replace('\n', &format!("\n{indent}"))
+}
+
 /// Spans, each below the one it names as its parent. What names one that is not there stands for itself.
 pub(super) struct Tree<'s>(pub(super) &'s [SpanData]);
 

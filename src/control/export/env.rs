@@ -34,7 +34,8 @@ use std::time::Duration;
 
 use opentelemetry_otlp::OTEL_EXPORTER_OTLP_TIMEOUT_DEFAULT;
 
-use super::{Config, ExportError, Protocol, metrics};
+use super::metrics::config as metrics;
+use super::{Config, ExportError, Protocol};
 use crate::telemetry::trace::{self, Sampler};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";

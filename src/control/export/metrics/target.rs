@@ -11,7 +11,7 @@ use super::super::closing::Closing;
 use super::super::env::{self, Signal};
 use super::super::http::Client;
 use super::super::{ExportError, Protocol};
-use super::Config;
+use super::config::Config;
 
 pub(super) enum Target {
     Http(Client, Request<()>),
