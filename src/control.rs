@@ -3,5 +3,6 @@
 pub mod admin;
 pub mod export;
 pub mod log;
+pub mod recent;
 pub mod signals;
 pub mod subject;

@@ -3,6 +3,7 @@
 //! ```text
 //! workers --Reporter, 8192 events--> "export" thread --2048 spans--> SDK's batch thread --OTLP--> collector
 //!                                      |  log line (or none, see `line`; bounded, see `log`)
+//!                                      |  recent ends and refusals
 //!                                      |  taps (the demo)
 //! workers' counters --read at an interval--> "metrics" thread --OTLP--> collector
 //! ```
@@ -22,6 +23,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SpanData;
 use thiserror::Error;
 
+use super::recent::Recent;
 use crate::telemetry::record::Event;
 use crate::telemetry::report::Events;
 use crate::telemetry::trace;
@@ -33,7 +35,7 @@ use pipeline::Pipeline;
 mod closing;
 mod env;
 #[cfg(test)]
-mod example;
+pub(super) mod example;
 #[cfg(feature = "otlp-grpc")]
 mod grpc;
 mod http;
@@ -152,6 +154,7 @@ pub struct Export {
     deadline: SyncSender<Instant>,
     done: Receiver<bool>,
     counts: SpanCounts,
+    recent: Recent,
     suppressed: Suppressed,
     closing: Arc<Closing>,
     resource: Resource,
@@ -181,7 +184,8 @@ impl Export {
         let (deadline, deadlines) = sync_channel::<Instant>(1);
         let suppressed = Suppressed::default();
         let lines = Writer::new(lines, suppressed.clone(), Instant::now());
-        let exporter = Exporter { stop: Arc::clone(&stop), events, lines, pipeline, taps, spans: Vec::new() };
+        let recent = Recent::default();
+        let exporter = Exporter { stop: Arc::clone(&stop), events, recent: recent.clone(), lines, pipeline, taps, spans: Vec::new() };
         thread::Builder::new().name("export".into()).spawn(move || {
             let pipeline = exporter.run();
             // No deadline: our owner is gone without a shutdown, nobody waits, nothing is flushed.
@@ -190,7 +194,7 @@ impl Export {
             let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
         })?;
         let metric_counts = MetricCounts::default();
-        Ok(Self { stop, deadline, done, counts, suppressed, closing, resource, metrics: None, metric_counts })
+        Ok(Self { stop, deadline, done, counts, recent, suppressed, closing, resource, metrics: None, metric_counts })
     }
 
     /// Exports metrics, too, until the shutdown, which sends them once more.
@@ -203,6 +207,11 @@ impl Export {
     /// What became of the spans, to look at while the export runs and after it.
     pub fn counts(&self) -> SpanCounts {
         self.counts.clone()
+    }
+
+    /// The latest ends and refusals.
+    pub fn recent(&self) -> Recent {
+        self.recent.clone()
     }
 
     /// Log lines that the bound on noise suppressed, to look at in the same way.
@@ -244,6 +253,7 @@ impl Drop for Export {
 struct Exporter {
     stop: Arc<AtomicBool>,
     events: Events,
+    recent: Recent,
     lines: Writer,
     pipeline: Option<Pipeline>,
     taps: Taps,
@@ -270,6 +280,7 @@ impl Exporter {
     }
 
     fn handle(&mut self, event: &Event, now: Instant) {
+        self.recent.note(event);
         self.lines.write(event, now);
         if let Some(tap) = &mut self.taps.events {
             tap(event);

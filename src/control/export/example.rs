@@ -12,7 +12,7 @@ use crate::telemetry::record::{
 use crate::telemetry::step::{Dial, Dialled, Step, Steps};
 use crate::telemetry::trace::{Ids, Remote, Sampler, Span, SpanId};
 
-pub(super) fn started() -> SystemTime {
+pub(in crate::control) fn started() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250)
 }
 
@@ -25,7 +25,7 @@ fn handshake_span(ids: &mut Ids) -> Span {
     Span::handshake(remote, Sampler::ratio(1.0), ids)
 }
 
-pub(super) fn handshake(outcome: Outcome) -> Handshake {
+pub(in crate::control) fn handshake(outcome: Outcome) -> Handshake {
     Handshake {
         id: ConnectionId(7),
         client: client(),
@@ -64,7 +64,7 @@ fn step(id: u8, after: u64, took: u64) -> Step {
     Step { id: SpanId([id; 8]), after, took, failed: false }
 }
 
-pub(super) fn connection(by: By, why: Why) -> Connection {
+pub(in crate::control) fn connection(by: By, why: Why) -> Connection {
     let mut ids = Ids::from_seed(1);
     let handshake = handshake_span(&mut ids);
     Connection {
