@@ -2,7 +2,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Census, answer, door};
+use tokio::time::timeout;
+
+use super::{Census, QUESTIONS, answer, door};
 use crate::peer::{Peer, Side};
 use crate::telemetry::live::{Live, Who};
 use crate::telemetry::record::{ConnectionId, Counts, Event};
@@ -81,4 +83,30 @@ async fn a_question_is_answered_while_the_worker_runs() {
     };
     assert_eq!(rows.expect("an answer").len(), 1);
     assert!(door.ask(10).await.is_none(), "the worker is gone");
+}
+
+#[tokio::test]
+async fn a_worker_that_hangs_is_not_asked_without_end() {
+    let census = Rc::new(Census::default());
+    census.enter(&live(7, 1.0, Instant::now()));
+    let (door, questions) = door();
+    for _ in 0..QUESTIONS {
+        assert!(timeout(Duration::ZERO, door.ask(10)).await.is_err(), "nobody answers");
+    }
+    assert!(door.ask(10).await.is_none(), "there is no room for one more");
+    // It goes on: whoever gave up is passed over.
+    let answering = answer(Rc::clone(&census), questions);
+    let rows = async {
+        loop {
+            if let Some(rows) = door.ask(10).await {
+                return rows;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let rows = tokio::select! {
+        rows = rows => rows,
+        () = answering => Vec::new(),
+    };
+    assert_eq!(rows.len(), 1);
 }
