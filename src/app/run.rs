@@ -11,6 +11,7 @@ use super::check::tell;
 use super::cli::Configured;
 use super::serve::{Server, StartError};
 use crate::config::{Config, Loaded, Problems, keys};
+use crate::control::admin::connections::{Ask, Means};
 use crate::control::admin::{Admin, AdminError, Sources};
 use crate::control::export::Taps;
 use crate::control::log::{self, Guard};
@@ -18,6 +19,7 @@ use crate::control::signals::Signals;
 use crate::lifecycle::drain::{self, Drain};
 use crate::lifecycle::ready::Ready;
 use crate::ring::probe::Refused;
+use crate::worker::Door;
 
 /// How long the admin endpoint may take over what it was asked before the drain was over.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -110,8 +112,17 @@ fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {
         process: Box::new(server.process(move || drops.count())),
         drain: server.drain().clone(),
         pace: server.pace(),
+        connections: Means::new(server.doors().iter().cloned().map(ask).collect(), server.recent(), server.shown()),
         filter: log.filter(),
     }
+}
+
+/// Asks the worker behind `door`.
+fn ask(door: Door) -> Ask {
+    Box::new(move |most| {
+        let door = door.clone();
+        Box::pin(async move { door.ask(most).await })
+    })
 }
 
 /// Why `io_uring` is refused, the likeliest cause first, and what to change.

@@ -13,6 +13,8 @@ use super::load::{self, LoadError};
 use super::{open_files, usage};
 use crate::config::Config;
 use crate::control::export::{self, Export, ExportError, Lines, Taps, metrics};
+use crate::control::recent::Recent;
+use crate::control::subject;
 use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
@@ -173,6 +175,16 @@ impl Server {
     /// The way to ask each worker who is connected.
     pub fn doors(&self) -> &[Door] {
         &self.doors
+    }
+
+    /// The latest ends and refusals.
+    pub fn recent(&self) -> Recent {
+        self.export.recent()
+    }
+
+    /// How subjects are shown, wherever they are.
+    pub fn shown(&self) -> subject::Subjects {
+        self.export.subjects()
     }
 
     /// The wish to stop: trigger it, and see when all connections are gone. Each clone is the same drain.

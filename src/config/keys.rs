@@ -231,7 +231,7 @@ pub const KEYS: &[Key] = &[
         "admin.address",
         Kind::Listen,
         Some(r#""127.0.0.1:9901""#),
-        "plain HTTP: /livez /readyz /metrics /log/filter /drain",
+        "plain HTTP: /livez /readyz /metrics /connections /log/filter /drain",
     ),
     key("log.format", Kind::Choice(&["text", "json"]), Some(r#""text""#), "how log lines look"),
     key("log.filter", Kind::Text, Some(r#""info""#), "what is logged, such as \"info\" or \"ringside=debug\""),

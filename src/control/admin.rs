@@ -5,6 +5,7 @@
 //! | `/livez` | 200 while this thread runs |
 //! | `/readyz` | 200, or 503 with what is waited for; and the engine |
 //! | `/metrics` | every metric of `telemetry::names` in Prometheus' text format |
+//! | `/connections` | who is connected and why others are gone, as JSON: see [`connections`]; not for pages |
 //! | `/log/filter` | the filter of the log; PUT: the body, at most 4 KiB, is the filter from now on |
 //! | `POST /drain` | 202: this process drains and ends, as at SIGTERM; again does nothing more |
 //!
@@ -43,6 +44,7 @@ use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::{Process, Seen};
 
+pub mod connections;
 mod filter;
 mod metrics;
 
@@ -91,6 +93,8 @@ pub struct Sources {
     pub drain: Drain,
     /// How that goes on.
     pub pace: Pace,
+    /// Who is connected.
+    pub connections: connections::Means,
     /// What is logged.
     pub filter: Filter,
 }
@@ -175,11 +179,16 @@ async fn answer(request: Request<Incoming>, sources: &Sources) -> Response<Full<
             let seen = Seen { workers: &sources.workers, process: &(sources.process)() };
             respond(StatusCode::OK, PROMETHEUS, metrics::render(&seen))
         }
+        "/connections" => connections::answer(&request, sources).await,
         "/log/filter" => filter::answer(request, &sources.filter).await,
         "/drain" if request.method() != Method::POST => only("POST"),
         "/drain" if is_from_a_page(&request) => not_for_pages(),
         "/drain" => drain(sources),
-        _ => respond(StatusCode::NOT_FOUND, TEXT, "not here: /livez /readyz /metrics /log/filter /drain\n".into()),
+        _ => respond(
+            StatusCode::NOT_FOUND,
+            TEXT,
+            "not here: /livez /readyz /metrics /connections /log/filter /drain\n".into(),
+        ),
     }
 }
 

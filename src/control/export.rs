@@ -24,6 +24,7 @@ use opentelemetry_sdk::trace::SpanData;
 use thiserror::Error;
 
 use super::recent::Recent;
+use super::subject::Subjects;
 use crate::telemetry::record::Event;
 use crate::telemetry::report::Events;
 use crate::telemetry::trace;
@@ -155,6 +156,7 @@ pub struct Export {
     done: Receiver<bool>,
     counts: SpanCounts,
     recent: Recent,
+    subjects: Subjects,
     suppressed: Suppressed,
     closing: Arc<Closing>,
     resource: Resource,
@@ -182,10 +184,18 @@ impl Export {
             .transpose()?;
         let (stop, (finished, done)) = (Arc::default(), sync_channel(1));
         let (deadline, deadlines) = sync_channel::<Instant>(1);
-        let suppressed = Suppressed::default();
+        let (suppressed, subjects) = (Suppressed::default(), lines.subjects.clone());
         let lines = Writer::new(lines, suppressed.clone(), Instant::now());
         let recent = Recent::default();
-        let exporter = Exporter { stop: Arc::clone(&stop), events, recent: recent.clone(), lines, pipeline, taps, spans: Vec::new() };
+        let exporter = Exporter {
+            stop: Arc::clone(&stop),
+            events,
+            recent: recent.clone(),
+            lines,
+            pipeline,
+            taps,
+            spans: Vec::new(),
+        };
         thread::Builder::new().name("export".into()).spawn(move || {
             let pipeline = exporter.run();
             // No deadline: our owner is gone without a shutdown, nobody waits, nothing is flushed.
@@ -194,7 +204,19 @@ impl Export {
             let _ = finished.send(pipeline.is_none_or(|pipeline| pipeline.shutdown(left)));
         })?;
         let metric_counts = MetricCounts::default();
-        Ok(Self { stop, deadline, done, counts, recent, suppressed, closing, resource, metrics: None, metric_counts })
+        Ok(Self {
+            stop,
+            deadline,
+            done,
+            counts,
+            recent,
+            subjects,
+            suppressed,
+            closing,
+            resource,
+            metrics: None,
+            metric_counts,
+        })
     }
 
     /// Exports metrics, too, until the shutdown, which sends them once more.
@@ -212,6 +234,11 @@ impl Export {
     /// The latest ends and refusals.
     pub fn recent(&self) -> Recent {
         self.recent.clone()
+    }
+
+    /// How the lines show subjects.
+    pub fn subjects(&self) -> Subjects {
+        self.subjects.clone()
     }
 
     /// Log lines that the bound on noise suppressed, to look at in the same way.

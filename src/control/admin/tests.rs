@@ -8,19 +8,25 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
+use super::connections::{Ask, Means};
 use super::{AGE, Admin, CONNECTIONS, Config, GRACE, HEAD, Sources};
 use crate::control::log::Filter;
+use crate::control::recent::Recent;
+use crate::control::subject::{Choice, Subjects};
 use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::tests::process;
 
+mod connections;
 mod filter;
 
 struct Fixture {
     address: SocketAddr,
     ready: Ready,
     counters: Arc<Counters>,
+    recent: Recent,
+    subjects: Subjects,
     drain: Drain,
     /// A worker that has not seen its last connection off.
     worker: DrainWatch,
@@ -32,12 +38,19 @@ struct Fixture {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::start_before(Vec::new()).await
+    }
+
+    /// With these workers.
+    async fn start_before(asks: Vec<Ask>) -> Self {
         let admin = Admin::bind(&Config { address: ([127, 0, 0, 1], 0).into() }).await.expect("bind");
         let address = admin.address().expect("address");
         let (ready, counters) = (Ready::default(), Arc::new(Counters::default()));
         let (drain, worker) = drain::channel();
         let (filter, layer) = Filter::new("info").expect("a filter");
+        let (recent, subjects) = (Recent::default(), Subjects::load(Choice::Hashed, None).expect("randomness"));
         let sources = Sources {
+            connections: Means::new(asks, recent.clone(), subjects.clone()),
             filter,
             drain: drain.clone(),
             pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
@@ -47,7 +60,7 @@ impl Fixture {
         };
         let (end, watch) = drain::channel();
         let server = tokio::spawn(admin.serve(sources, watch));
-        Self { address, ready, counters, drain, worker, end, server, _filter: layer }
+        Self { address, ready, counters, recent, subjects, drain, worker, end, server, _filter: layer }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -62,7 +75,7 @@ impl Fixture {
     /// The same, with these fields, each ended.
     async fn ask_with(&self, line: &str, fields: &str) -> String {
         let mut stream = self.connect().await;
-        let request = format!("{line} HTTP/1.1\r\nhost: admin\r\n{fields}connection: close\r\n\r\n");
+        let request = format!("{line} HTTP/1.1\r\nhost: 127.0.0.1\r\n{fields}connection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("write");
         read_all(&mut stream).await
     }
