@@ -8,6 +8,7 @@ mod open_files;
 pub mod run;
 pub mod serve;
 pub mod token;
+pub mod top;
 mod usage;
 
 use std::process::ExitCode;
@@ -20,6 +21,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
         Command::Token(args) => token::token(args),
+        Command::Top(args) => top::top(args),
         Command::Demo(args) => demo::demo(*args),
     }
 }

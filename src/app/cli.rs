@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::control::admin::connections::{MOST, USUAL};
 use crate::jwt::algorithm::Algorithm;
 
 const OVERVIEW: &str = "\
@@ -13,7 +14,8 @@ A sidecar in front of one WebSocket app: takes wss:// from clients, checks their
 
   ringside demo                       see it work; needs nothing
   ringside check --config FILE        everything that is wrong with a file, at once
-  ringside run --config FILE          the proxy";
+  ringside run --config FILE          the proxy
+  ringside top --config FILE          who is connected to it, live";
 
 const AFTER: &str = "\
 Environment:
@@ -43,6 +45,8 @@ pub enum Command {
     Check(Configured),
     /// Mint a token for development, or make the key for it
     Token(Box<Token>),
+    /// Show who is connected to a running sidecar, and why others are gone
+    Top(Box<Top>),
     /// Show the whole story with a certificate, a key and an app made up on the spot
     Demo(Demo),
 }
@@ -63,10 +67,18 @@ impl Configured {
     /// The configuration file: the one named here, else the one that `RINGSIDE_CONFIG` (its value is the argument)
     /// names, else `ringside.toml`.
     pub fn file(&self, variable: Option<OsString>) -> PathBuf {
+        self.named(variable).unwrap_or_else(|| USUAL_FILE.into())
+    }
+
+    /// The same, but `None` when neither names one.
+    pub fn named(&self, variable: Option<OsString>) -> Option<PathBuf> {
         let variable = variable.filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.config.clone().or(variable).unwrap_or_else(|| "ringside.toml".into())
+        self.config.clone().or(variable)
     }
 }
+
+/// The configuration when none is named.
+const USUAL_FILE: &str = "ringside.toml";
 
 const TOKEN_EXAMPLES: &str = "\
 Examples:
@@ -110,6 +122,75 @@ pub struct Token {
     pub generate: Option<PathBuf>,
 }
 
+const TOP_EXAMPLES: &str = "\
+Examples:
+  ringside top
+      of the sidecar that $RINGSIDE_CONFIG or ./ringside.toml configures; q or Ctrl-C ends it
+  ringside top --admin 127.0.0.1:9901 --sort rtt
+      of any sidecar that can be reached, here behind kubectl port-forward POD 9901
+  ringside top --once --sort bytes --most 10
+      the ten connections that relayed most, as a table for a file or a ticket
+
+What is seen:
+  from client, from app     what each of the two has sent
+  ~                         an average over the connection's age, when it was not seen before
+  ping                      how long the latest Ping to the client took to be answered, and to the app
+
+The sidecar needs an admin endpoint: [admin] in its configuration. Programs ask it themselves:
+GET /connections gives all of this as JSON.";
+
+/// What to show, and from where.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = TOP_EXAMPLES)]
+pub struct Top {
+    /// The sidecar's admin endpoint [default: admin.address of the configuration]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    pub admin: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's description")]
+    pub configured: Configured,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
+    pub interval: Duration,
+    /// Print what there is now and exit; so it is, too, when standard output is no terminal
+    #[arg(long)]
+    pub once: bool,
+    /// What comes first
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = Sort::Rate)]
+    pub sort: Sort,
+    /// Most connections to look at: those that have relayed most bytes
+    #[arg(long, value_name = "N", default_value_t = USUAL, value_parser = most)]
+    pub most: usize,
+}
+
+/// Which connections come first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sort {
+    /// Who relays most bytes a second
+    Rate,
+    /// Who has relayed most bytes
+    Bytes,
+    /// Who has been here longest
+    Age,
+    /// Whose client takes longest to answer a Ping
+    Rtt,
+    /// Who came first to its worker
+    Id,
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_millis(100);
+    match humantime::parse_duration(text) {
+        Ok(interval) if interval >= LEAST => Ok(interval),
+        Ok(_) => Err("at least 100ms".into()),
+        Err(error) => Err(format!("{error}; write a time such as 2s")),
+    }
+}
+
+fn most(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|most| *most <= MOST).ok_or_else(|| format!("write a number from 0 to {MOST}"))
+}
+
 const DEMO_ENVIRONMENT: &str = "\
 Environment:
   RINGSIDE_RUNTIME_<KEY>    as for `run`: RINGSIDE_RUNTIME_ENGINE=epoll, RINGSIDE_RUNTIME_WORKERS=1";
@@ -139,7 +220,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
     use serde_json::json;
 
-    use super::{Cli, Command, claim};
+    use super::{Cli, Command, Sort, claim};
 
     fn command(line: &str) -> Result<Command, clap::Error> {
         Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
@@ -170,6 +251,21 @@ mod tests {
         assert_eq!(token.claims, [("n".into(), json!(3))]);
         assert!(command("ringside token --key k --alg none").unwrap_err().to_string().contains("unknown algorithm"));
         assert!(matches!(command("ringside demo --once").unwrap(), Command::Demo(demo) if demo.once));
+    }
+
+    #[test]
+    fn top_looks_in_one_place_and_not_too_often() {
+        let Command::Top(top) = command("ringside top").unwrap() else { panic!("not top") };
+        assert_eq!((top.interval.as_secs(), top.sort, top.most, top.once), (2, Sort::Rate, 1000, false));
+        let Command::Top(top) = command("ringside top --admin a:1 --sort rtt --most 10000").unwrap() else {
+            panic!("not top")
+        };
+        assert_eq!((top.admin.as_deref(), top.sort, top.most), (Some("a:1"), Sort::Rtt, 10_000));
+        assert!(command("ringside top --admin a:1 --config b").is_err());
+        for (line, help) in [("--interval 0s", "100ms"), ("--interval 2", "2s"), ("--most 10001", "0 to 10000")] {
+            let error = command(&format!("ringside top {line}")).unwrap_err().to_string();
+            assert!(error.contains(help), "{error}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod metering;
 mod process;
 mod refusing;
 mod relaying;
+mod showing;
 mod stalling;
 mod tracing;
 mod watching;
