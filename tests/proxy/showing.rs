@@ -79,19 +79,19 @@ fn of<'v>(seen: &'v Value, key: &str, client: &str) -> &'v Value {
 fn talk(client: &mut Client, joined: &mut Joined, messages: usize, size: usize) -> [Value; 2] {
     let (long, short) = (frame::pattern(1, size), frame::pattern(2, size / 2));
     let (from_client, from_app) = (frame::from_client(BINARY, &long), frame::from_app(TEXT, &vec![b'x'; short.len()]));
-    let (ping, pong) = (frame::from_client(PING, b"hello"), frame::from_app(PONG, b"hello"));
+    let [asks, answers] = [frame::from_client(PING, b"hello"), frame::from_app(PONG, b"hello")];
     for _ in 0..messages {
         client.send(&from_client);
         joined.send(&from_app);
     }
-    client.send(&ping);
-    joined.send(&pong);
+    client.send(&asks);
+    joined.send(&answers);
     for _ in 0..=messages {
         joined.frame();
         client.frame();
     }
     let sent = |frame: &[u8], control: &[u8]| json!({"frames": messages + 1, "messages": messages, "bytes": messages * frame.len() + control.len()});
-    [sent(&from_client, &ping), sent(&from_app, &pong)]
+    [sent(&from_client, &asks), sent(&from_app, &answers)]
 }
 
 fn each_connection_is_shown_with_what_it_relayed(engine: Engine) {

@@ -1,6 +1,6 @@
 //! The terminal: a picture that is drawn over, and keys.
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, IsTerminal as _, Read as _, Stdout, Write as _};
 use std::os::fd::AsFd;
 use std::thread;
 
@@ -31,6 +31,7 @@ const USUAL: Size = Size { width: 80, height: 24 };
 /// Standard output as a screen. Dropping it gives the terminal back as it was.
 #[derive(Debug)]
 pub(super) struct Screen {
+    out: Stdout,
     /// How standard input was, if it is a terminal.
     input: Option<Termios>,
 }
@@ -38,8 +39,8 @@ pub(super) struct Screen {
 impl Screen {
     /// Takes the terminal over.
     pub(super) fn enter() -> io::Result<Self> {
-        let screen = Self { input: silent() };
-        write(ENTER)?;
+        let screen = Self { out: io::stdout(), input: silent() };
+        screen.write(ENTER)?;
         Ok(screen)
     }
 
@@ -52,14 +53,20 @@ impl Screen {
 
     /// Draws over what is there.
     pub(super) fn show(&self, lines: &[Line], size: Size) -> io::Result<()> {
-        write(&drawn(lines, size))
+        self.write(&drawn(lines, size))
+    }
+
+    fn write(&self, text: &str) -> io::Result<()> {
+        let mut out = self.out.lock();
+        out.write_all(text.as_bytes())?;
+        out.flush()
     }
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
         // A terminal that is gone has nothing to be given back.
-        let _ = write(LEAVE);
+        let _ = self.write(LEAVE);
         if let Some(input) = &self.input {
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, input);
         }
@@ -134,12 +141,6 @@ fn measured(terminal: impl AsFd) -> Size {
         }
         _ => USUAL,
     }
-}
-
-fn write(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
 }
 
 #[cfg(test)]

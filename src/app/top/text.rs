@@ -114,7 +114,7 @@ mod tests {
         // Planes 0 and 1, and the tags of plane 14, which nobody sees.
         for c in (0..0x2_0000).chain(0xe_0000..0xe_1000).filter_map(char::from_u32) {
             let escaped = escape(&c.to_string());
-            assert!(!escaped.chars().any(|c| c.is_control()) && width(&escaped) > 0, "{c:?}");
+            assert!(!escaped.chars().any(char::is_control) && width(&escaped) > 0, "{c:?}");
         }
     }
 

@@ -140,7 +140,7 @@ fn it_fits_whatever_the_room() {
     let [before, mut now] = two();
     now.connections = (0..200).map(|id| connection(id, 5.0)).collect();
     now.totals.open = 5000;
-    now.recent = (0..64).map(|n| gone(n, n, ends()[n as usize % 2].clone())).collect();
+    now.recent = (0..64).zip(ends().into_iter().cycle()).map(|(n, how)| gone(n, n, how)).collect();
     for (width, height) in [(0, 0), (1, 1), (20, 5), (80, 10), (80, 24), (120, 40), (200, 400)] {
         let lines = draw(&view(Some(&before), &now), Size { width, height });
         assert!(lines.len() <= height, "{} of {height}", lines.len());

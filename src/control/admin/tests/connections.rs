@@ -145,7 +145,7 @@ async fn who_ends_meanwhile_is_told_of_once() {
 
 #[tokio::test]
 async fn how_many_is_up_to_who_asks_within_a_bound() {
-    let many: Vec<_> = (0..MOST as u64 + 1).map(|number| row(number, number)).collect();
+    let many: Vec<_> = (0..=MOST as u64).map(|number| row(number, number)).collect();
     let fixture = Fixture::start_before(vec![worker(many)]).await;
     for (query, shown) in [("", USUAL), ("?", USUAL), ("?most=0", 0), ("?most=7", 7), ("?most=10000", MOST)] {
         assert_eq!(fixture.connections(query).await["shown"], shown, "{query}");
