@@ -110,7 +110,7 @@ fn a_wait_for_the_collector_does_not_outlast_the_process() {
     let collector = Collector::script(&[Manner::Refuses(503, Some("8"))], Manner::Takes);
     let (reporter, export) = start(&collector.endpoint);
     report_many(&reporter, BATCH);
-    collector.asked();
+    collector.refused();
     let (counts, began) = (export.counts(), Instant::now());
     // Nothing can come of it before that, so it is not waited for.
     shutdown(export, Duration::from_secs(4));

@@ -51,6 +51,7 @@ pub(crate) struct Collector {
     address: SocketAddr,
     taken: Receiver<Received>,
     asked: Receiver<Instant>,
+    left: Receiver<()>,
     hurry: Sender<()>,
     stage: Arc<Mutex<Stage>>,
     serving: Option<JoinHandle<()>>,
@@ -68,6 +69,7 @@ struct Server {
     script: Box<dyn Iterator<Item = Manner> + Send>,
     taken: Sender<Received>,
     asked: Sender<Instant>,
+    left: Sender<()>,
     hurried: Receiver<()>,
 }
 
@@ -86,10 +88,11 @@ impl Collector {
     pub(crate) fn start_at(address: SocketAddr, first: &[Manner], then: Manner) -> Self {
         let listener = TcpListener::bind(address).expect("bind");
         let address = listener.local_addr().expect("address");
-        let ((to_taken, taken), (to_asked, asked), (hurry, hurried)) = (channel(), channel(), channel());
+        let ((to_taken, taken), (to_asked, asked)) = (channel(), channel());
+        let ((to_left, left), (hurry, hurried)) = (channel(), channel());
         let first: Vec<_> = first.into();
         let script = Box::new(first.into_iter().chain(std::iter::repeat(then)));
-        let mut server = Server { script, taken: to_taken, asked: to_asked, hurried };
+        let mut server = Server { script, taken: to_taken, asked: to_asked, left: to_left, hurried };
         let stage = Arc::<Mutex<Stage>>::default();
         let shared = Arc::clone(&stage);
         let serving = thread::spawn(move || {
@@ -107,7 +110,7 @@ impl Collector {
             }
         });
         let endpoint = format!("http://{address}");
-        Self { endpoint, address, taken, asked, hurry, stage, serving: Some(serving) }
+        Self { endpoint, address, taken, asked, left, hurry, stage, serving: Some(serving) }
     }
 
     /// A URL where nothing listens.
@@ -153,6 +156,11 @@ impl Collector {
         self.asked.recv_timeout(PATIENCE).expect("a request")
     }
 
+    /// Waits until the exporter has read the next refusal.
+    pub(crate) fn refused(&self) {
+        self.left.recv_timeout(PATIENCE).expect("a refusal");
+    }
+
     /// Whether no request came but those that [`asked`](Self::asked) has told of.
     pub(crate) fn is_at_peace(&self) -> bool {
         self.asked.try_recv().is_err()
@@ -193,8 +201,16 @@ impl Server {
         while let Some((head, body)) = read_request(&mut reader) {
             let _ = self.asked.send(Instant::now());
             let manner = self.script.next().expect("it has no end");
-            let (status, field, answer) = match manner {
-                Manner::Refuses(status, retry_after) => (status, retry_after, Vec::new()),
+            let answer = match manner {
+                Manner::Refuses(status, retry_after) => {
+                    let field = retry_after.map(|value| format!("retry-after: {value}\r\n")).unwrap_or_default();
+                    let head = format!("HTTP/1.1 {status} x\r\n{field}connection: close\r\ncontent-length: 0\r\n\r\n");
+                    let _ = (&mut &*stream).write_all(head.as_bytes());
+                    // It goes when it has read that.
+                    let _ = io::copy(&mut reader, &mut io::sink());
+                    let _ = self.left.send(());
+                    return;
+                }
                 Manner::Hangs => {
                     // Until the exporter gives up.
                     let _ = io::copy(&mut reader, &mut io::sink());
@@ -207,11 +223,10 @@ impl Server {
                         return;
                     }
                     let _ = self.taken.send(Received::decode(head, &body));
-                    (200, None, answer(manner))
+                    answer(manner)
                 }
             };
-            let field = field.map(|value| format!("retry-after: {value}\r\n")).unwrap_or_default();
-            let head = format!("HTTP/1.1 {status} x\r\n{field}content-length: {}\r\n\r\n", answer.len());
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", answer.len());
             if (&mut &*stream).write_all(&[head.as_bytes(), &answer].concat()).is_err() {
                 return;
             }

@@ -169,7 +169,7 @@ fn system_roots() -> RootCerts {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Read, Write};
-    use std::net::TcpListener;
+    use std::net::{Shutdown, TcpListener};
     use std::sync::Arc;
     use std::sync::mpsc::{Sender, channel};
     use std::thread;
@@ -186,8 +186,8 @@ mod tests {
     /// Longer than anything takes.
     const PATIENCE: Duration = Duration::from_secs(30);
 
-    /// Answers each request with the next of `answers` and closes the connection; tells when it has. With none left it
-    /// says nothing and waits for the client to go. Returns its URL.
+    /// Answers each request with the next of `answers`, or says nothing when none is left. Tells when the client has gone
+    /// from the connection, so has read the answer. Returns its URL.
     fn collector(answers: impl IntoIterator<Item = Vec<u8>> + Send + 'static, told: Sender<Instant>) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1/traces", listener.local_addr().unwrap());
@@ -196,10 +196,11 @@ mod tests {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 let _ = stream.read(&mut [0; 4096]);
-                match answers.next() {
-                    Some(answer) => drop(stream.write_all(&answer)),
-                    None => drop(io::copy(&mut stream, &mut io::sink())),
+                if let Some(answer) = answers.next() {
+                    let _ = stream.write_all(&answer);
+                    let _ = stream.shutdown(Shutdown::Write);
                 }
+                let _ = io::copy(&mut stream, &mut io::sink());
                 let _ = told.send(Instant::now());
             }
         });
