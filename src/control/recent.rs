@@ -1,7 +1,7 @@
 //! The latest ends and refusals, for whoever asks why somebody is gone.
 //!
 //! The export thread writes, whatever the log leaves out; the admin endpoint reads. Who floods us with requests that
-//! are refused does not push the ends out, nor the other way round: see [`Recent::note`].
+//! are refused does not push the ends out, nor the other way round: of the kind that is more, the oldest goes.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -56,8 +56,7 @@ pub enum How {
 }
 
 impl Recent {
-    /// Keeps what the event says of somebody who is gone. When there are too many, the oldest goes of the ends or of the
-    /// refusals, whichever are more.
+    /// Keeps what the event says of somebody who is gone.
     pub(super) fn note(&self, event: &Event) {
         let Some(gone) = gone(event) else { return };
         let mut kept = self.kept();
