@@ -90,7 +90,10 @@ fn talk(client: &mut Client, joined: &mut Joined, messages: usize, size: usize) 
         joined.frame();
         client.frame();
     }
-    let sent = |frame: &[u8], control: &[u8]| json!({"frames": messages + 1, "messages": messages, "bytes": messages * frame.len() + control.len()});
+    let sent = |frame: &[u8], control: &[u8]| {
+        let bytes = messages * frame.len() + control.len();
+        json!({"frames": messages + 1, "messages": messages, "bytes": bytes})
+    };
     [sent(&from_client, &asks), sent(&from_app, &answers)]
 }
 

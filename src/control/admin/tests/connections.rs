@@ -203,10 +203,9 @@ async fn a_worker_that_is_done_is_not_called_silent() {
 
 #[tokio::test]
 async fn there_is_one_answer_at_a_time() {
-    // Longer than what the sockets take while nobody reads.
-    let subject: Box<str> = "a".repeat(300).into();
-    let many: Vec<_> =
-        (0..MOST as u64).map(|number| Row { subject: Some(subject.clone()), ..row(number, 1) }).collect();
+    // More than what the sockets take while nobody reads.
+    let long: Box<str> = "𝕏".repeat(256).into();
+    let many: Vec<_> = (0..MOST as u64).map(|number| Row { protocol: Some(long.clone()), ..row(number, 1) }).collect();
     let fixture = Fixture::start_before(vec![worker(many)]).await;
     let mut slow = fixture.connect().await;
     slow.write_all(b"GET /connections?most=10000 HTTP/1.1\r\nhost: [::1]\r\nconnection: close\r\n\r\n")
