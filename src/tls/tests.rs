@@ -95,6 +95,29 @@ fn a_faulty_record_gets_an_alert() {
     }
 }
 
+/// As a health check does that only wants to see the certificate.
+#[test]
+fn a_client_may_leave_with_the_end_of_its_handshake() {
+    let (acceptor, config) = acceptor();
+    let mut server = acceptor.accept().unwrap();
+    let mut client = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
+    let (mut wire, mut reply) = (Vec::new(), Vec::new());
+    client.write_tls(&mut wire).unwrap();
+    assert_eq!(server.handshake(&mut wire, &mut Vec::new(), &mut reply).unwrap(), Progress::Blocked);
+    let mut received = &reply[..];
+    while !received.is_empty() {
+        client.read_tls(&mut received).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    client.send_close_notify();
+    while client.wants_write() {
+        client.write_tls(&mut wire).unwrap();
+    }
+    assert_eq!(server.handshake(&mut wire, &mut Vec::new(), &mut reply).unwrap(), Progress::Done);
+    assert!(server.is_closed() && wire.is_empty());
+    assert_eq!(server.facts().version, "1.3");
+}
+
 #[test]
 fn a_whole_key_update_is_answered() {
     let (mut server, mut client) = connected();

@@ -30,6 +30,7 @@ impl Records for Unbuffered {
             let handshaking = self.connection.is_handshaking();
             let UnbufferedStatus { discard, state } = self.connection.process_tls_records(wire);
             let is_idle = !handshaking && matches!(state, Ok(ConnectionState::WriteTraffic(_)));
+            self.closed |= matches!(state, Ok(ConnectionState::PeerClosed));
             let progress = match state {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode(data, reply).map(|()| None),
                 Ok(ConnectionState::TransmitTlsData(sent)) => {
@@ -42,6 +43,9 @@ impl Records for Unbuffered {
                 // rustls opens records before it says that the handshake is done.
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => take_all(&mut traffic, plain).map(Some),
                 Ok(ConnectionState::BlockedHandshake) => Ok(Some(Progress::Blocked)),
+                // A client may have nothing to say: its close_notify comes together with its Finished. Before that,
+                // rustls knows no close_notify.
+                Ok(ConnectionState::PeerClosed) => Ok(Some(Progress::Done)),
                 Ok(_) => Err(TlsError::State),
                 Err(error) => Err(error.into()),
             };
