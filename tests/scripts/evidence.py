@@ -65,8 +65,9 @@ class Evidence(Case):
         self.addAsyncCleanup(self.rotel.kill)
         await self.rotel.run()
 
-    async def start(self, app=None, traces="", **tables):
-        """ringside with its collector. `tables` has lines for tables; a name's __ is a dot."""
+    async def start(self, app=None, traces='checkpoint = "off"', **tables):
+        """ringside with its collector. `tables` has lines for tables; a name's __ is a dot. The first checkpoint comes
+        at a random time, so that there are none unless a test is about them."""
         more = {f"[{table.replace('__', '.')}]": lines for table, lines in tables.items()}
         more["[telemetry.traces]"] = f'endpoint = "{self.rotel.endpoints["http/protobuf"]}"\n{traces}'
         await self.run_ringside(app=app, more=more, environment=AT_ONCE)
