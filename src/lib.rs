@@ -18,11 +18,24 @@
 //! # Threads
 //!
 //! - **Workers**: one thread, one ring (or epoll instance), one `SO_REUSEPORT` listener each ([`worker`]). They share
-//!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters.
+//!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters, and tells who is
+//!   connected when it is asked ([`worker::Door`]).
 //! - **Control**: one ordinary tokio runtime for signals and the admin endpoint ([`control`]).
 //! - **Export**: one thread turns records into log lines and spans, and OpenTelemetry's batch thread ships those. Every
 //!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame. Where metrics
 //!   go over OTLP, one more thread reads the counters at an interval and sends them.
+//!
+//! # One connection, told once
+//!
+//! ```text
+//!  Session counts --+--> worker's counters --> /metrics, OTLP metrics      per read
+//!                   +--> Live --> /connections, checkpoints                per read; told when somebody looks, or in time
+//!                         +-----> Connection (the record) --> log line, span, recent ends      once, at the end
+//! ```
+//!
+//! The session alone counts. What it counts goes into the sums of its worker and into
+//! [`Live`](telemetry::live::Live), one value per connection, of which all that is ever told of it is made: so log,
+//! span, metrics and `/connections` cannot tell different things.
 //!
 //! # Modules
 //!
@@ -53,7 +66,8 @@
 //! 6. Every queue, buffer, loop and wait has a named bound.
 //! 7. A buffer lent to the kernel is owned by the operation until its completion ([`ring::lease`]).
 //! 8. An idle connection owns no read buffer.
-//! 9. Each connection ends with exactly one [`End`](telemetry::end::End), which log line, span and metric show.
+//! 9. Each connection ends with exactly one [`End`](telemetry::end::End), which log line, span and metric show, with the
+//!    same counts.
 //! 10. `unsafe` lives in [`ring`] alone.
 //! 11. No secret (token, key, cookie, query) reaches a log, span, metric or error page, nor the app unless configured.
 //! 12. There is no global error type; what the peer is told is an exhaustive function of each module's own error.
