@@ -39,13 +39,12 @@ impl Records for Unbuffered {
                 }
                 // A server may write before the client has finished; we wait for the client.
                 Ok(ConnectionState::WriteTraffic(_)) if handshaking => Ok(Some(Progress::Blocked)),
-                Ok(ConnectionState::WriteTraffic(_)) => Ok(Some(Progress::Done)),
+                // A client may have nothing to say: its close_notify comes together with its Finished. Before that,
+                // rustls knows no close_notify.
+                Ok(ConnectionState::WriteTraffic(_) | ConnectionState::PeerClosed) => Ok(Some(Progress::Done)),
                 // rustls opens records before it says that the handshake is done.
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => take_all(&mut traffic, plain).map(Some),
                 Ok(ConnectionState::BlockedHandshake) => Ok(Some(Progress::Blocked)),
-                // A client may have nothing to say: its close_notify comes together with its Finished. Before that,
-                // rustls knows no close_notify.
-                Ok(ConnectionState::PeerClosed) => Ok(Some(Progress::Done)),
                 Ok(_) => Err(TlsError::State),
                 Err(error) => Err(error.into()),
             };
