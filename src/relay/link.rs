@@ -13,7 +13,6 @@ use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
 use crate::session::{Ear, Ending, HEADROOM, Injected, Parting, Session};
 use crate::telemetry::chooser::{Chooser, Chosen};
-use crate::telemetry::counters::PROMPT;
 use crate::telemetry::end::End;
 use crate::telemetry::live::Live;
 use crate::telemetry::moment::What;
@@ -282,18 +281,7 @@ impl Link {
             let sealed = tls.borrow_mut().seal(plain, &mut wire[replied..]).map_err(io::Error::other)?;
             lease.replace(0..replied + sealed);
         }
-        self.send(to, lease, now).await
-    }
-
-    /// Sends what is filled in `lease` as it is. Returns how long that took, from `now`.
-    async fn send(&self, to: Side, lease: Lease, now: Instant) -> io::Result<Duration> {
-        let toward = self.means.counters.to(to);
-        let sent = self.socket(to).send(lease, now, &toward.queued).await;
-        let took = now.elapsed();
-        if took > PROMPT {
-            toward.backpressure.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-        }
-        sent.map(|()| took)
+        self.socket(to).send(lease, now, self.means.counters.to(to)).await
     }
 
     fn has_replies(&self) -> bool {
@@ -317,7 +305,7 @@ impl Link {
         for part in replies.chunks(CAPACITY) {
             let mut lease = self.means.pool.lend().await;
             lease.append(part);
-            self.send(Side::Client, lease, Instant::now()).await?;
+            self.client.send(lease, Instant::now(), self.means.counters.to(Side::Client)).await?;
         }
         Ok(())
     }
@@ -328,7 +316,7 @@ impl Link {
             let mut lease = self.means.pool.lend().await;
             let alert = tls.borrow_mut().close(lease.spare(SEALED)).map_err(io::Error::other)?;
             lease.fill(alert);
-            self.send(to, lease, Instant::now()).await?;
+            self.socket(to).send(lease, Instant::now(), self.means.counters.to(to)).await?;
         }
         self.stream(to).shutdown(Shutdown::Write)?;
         self.tell(|session| session.handle_finished(to));

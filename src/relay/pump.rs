@@ -19,7 +19,7 @@ use crate::tls::records::PLAIN;
 ///
 /// `wire` is what was received before and not opened; `early` what was opened and not relayed.
 pub(super) fn run(link: &Link, from: Side, wire: Vec<u8>, early: Vec<u8>) -> impl Future<Output = ()> {
-    let mut pump = Pump { link, from, partial: wire, ended: false };
+    let mut pump = Pump { link, from, partial: wire, now: Instant::now(), ended: false };
     async move {
         if Box::pin(pump.start(early)).await.is_ok() && pump.relay().await.is_ok() {
             return;
@@ -35,6 +35,8 @@ struct Pump<'l> {
     from: Side,
     /// The beginning of a TLS record that is not complete yet. Owns memory only while there is one.
     partial: Vec<u8>,
+    /// When what is being relayed came. Here, and not an argument that each future on the way would keep room for.
+    now: Instant,
     /// Whether `from` has ended its stream.
     ended: bool,
 }
@@ -55,7 +57,8 @@ impl Pump<'_> {
             let mut lease = self.link.means.pool.lend().await;
             lease.start_at(self.link.plain_start(to));
             lease.append(part);
-            self.pass(lease, None, Instant::now()).await?;
+            self.now = Instant::now();
+            self.pass(lease, None).await?;
         }
         let wire = std::mem::take(&mut self.partial);
         if wire.is_empty() {
@@ -67,9 +70,9 @@ impl Pump<'_> {
         let mut lease = self.link.means.pool.lend().await;
         lease.start_at(SPLIT);
         lease.append(&wire);
-        let now = Instant::now();
+        self.now = Instant::now();
         let ending = self.open(&mut lease);
-        self.pass(lease, ending, now).await
+        self.pass(lease, ending).await
     }
 
     /// Relays until the session is over.
@@ -78,8 +81,8 @@ impl Pump<'_> {
         loop {
             match self.wait().await {
                 Wake::Readable => {
-                    let (lease, ending, now) = self.receive().await;
-                    self.pass(lease, ending, now).await?;
+                    let (lease, ending) = self.receive().await;
+                    self.pass(lease, ending).await?;
                 }
                 Wake::Work(Work::Reply) => Box::pin(self.link.send_replies()).await?,
                 Wake::Work(Work::Inject(frame)) => Box::pin(self.link.inject(to, frame)).await?,
@@ -94,8 +97,8 @@ impl Pump<'_> {
         loop {
             match self.wait().await {
                 Wake::Readable => {
-                    let (mut lease, ending, now) = self.receive().await;
-                    self.link.judge(self.from, &mut lease, now);
+                    let (mut lease, ending) = self.receive().await;
+                    self.link.judge(self.from, &mut lease, self.now);
                     self.end(ending);
                 }
                 Wake::Work(Work::Finish) => self.link.tell(|session| session.handle_finished(self.from.other())),
@@ -121,15 +124,15 @@ impl Pump<'_> {
         wake
     }
 
-    /// Receives all that is there, as plaintext, and the end if it has come; and when that was.
-    async fn receive(&mut self) -> (Lease, Option<Ending>, Instant) {
+    /// Receives all that is there, as plaintext, and the end if it has come.
+    async fn receive(&mut self) -> (Lease, Option<Ending>) {
         let sealed = self.link.tls(self.from).is_some();
         let start = if sealed { SPLIT + self.partial.len() } else { self.link.plain_start(self.from.other()) };
         let limit = if self.link.tls(self.from.other()).is_some() { PLAIN - HEADROOM } else { CAPACITY };
         let mut lease = self.link.means.pool.lend().await;
         lease.start_at(start);
         let (result, mut lease) = self.link.stream(self.from).recv(lease, limit).await;
-        let now = Instant::now();
+        self.now = Instant::now();
         let ending = match result {
             Ok(0) if sealed => Some(Ending::Truncated),
             Ok(0) => Some(Ending::Eof),
@@ -141,7 +144,7 @@ impl Pump<'_> {
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => None,
             Err(_) => Some(Ending::Reset),
         };
-        (lease, ending, now)
+        (lease, ending)
     }
 
     /// Opens the records filled in `lease` and leaves their plaintext filled.
@@ -158,13 +161,13 @@ impl Pump<'_> {
         tls.borrow().is_closed().then_some(Ending::Eof)
     }
 
-    /// Sends on what may pass of the filled bytes, which came at `now`, and then lets the end, if it has come, be known.
-    async fn pass(&mut self, mut lease: Lease, ending: Option<Ending>, now: Instant) -> io::Result<()> {
-        let to_tell = self.link.judge(self.from, &mut lease, now);
+    /// Sends on what may pass of the filled bytes, and then lets the end, if it has come, be known.
+    async fn pass(&mut self, mut lease: Lease, ending: Option<Ending>) -> io::Result<()> {
+        let to_tell = self.link.judge(self.from, &mut lease, self.now);
         if !lease.is_empty() {
-            let took = self.link.write(self.from.other(), lease, now).await?;
+            let took = self.link.write(self.from.other(), lease, self.now).await?;
             self.link.means.counters.from(self.from).delays.record_time(took);
-            self.link.report(self.from, to_tell, now + took);
+            self.link.report(self.from, to_tell, self.now + took);
         }
         self.end(ending);
         Ok(())

@@ -3,11 +3,12 @@
 use std::cell::Cell;
 use std::io;
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::ring::lease::Lease;
 use crate::ring::stream::Stream;
 use crate::telemetry::counter::Counter;
+use crate::telemetry::counters::{PROMPT, Toward};
 
 pub(super) struct Socket {
     pub(super) stream: Stream,
@@ -31,21 +32,29 @@ impl Socket {
         }
     }
 
-    /// Sends all that is filled in `lease`, beginning `now`. What waits meanwhile is counted in `queued`, too.
-    pub(super) async fn send(&self, mut lease: Lease, now: Instant, queued: &Counter) -> io::Result<()> {
+    /// Sends all that is filled in `lease`, beginning `now`. What waits meanwhile is counted, and for how long. Returns how
+    /// long that was.
+    ///
+    /// The one place for this, because its future is part of every idle connection: a function around it would double it.
+    pub(super) async fn send(&self, mut lease: Lease, now: Instant, toward: &Toward) -> io::Result<Duration> {
         self.sending.set(Some(now));
-        self.queue(&lease, queued);
-        while !lease.is_empty() {
+        self.queue(&lease, &toward.queued);
+        loop {
             let (result, rest) = self.stream.send(lease).await;
             lease = rest;
-            result?;
-            self.queue(&lease, queued);
-            if !lease.is_empty() {
-                self.sending.set(Some(Instant::now()));
+            let took = now.elapsed();
+            let is_over = lease.is_empty() || result.is_err();
+            if is_over && took > PROMPT {
+                toward.backpressure.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
             }
+            result?;
+            self.queue(&lease, &toward.queued);
+            if is_over {
+                self.sending.set(None);
+                return Ok(took);
+            }
+            self.sending.set(Some(now + took));
         }
-        self.sending.set(None);
-        Ok(())
     }
 
     /// What is filled in `lease` is all that waits.
