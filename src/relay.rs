@@ -72,8 +72,8 @@ pub struct App {
     pub early: Vec<u8>,
 }
 
-/// What the driver needs of the worker it runs on.
-#[derive(Clone, Debug)]
+/// What the driver needs of the worker it runs on. One for all connections of a worker.
+#[derive(Debug)]
 pub struct Means {
     /// Its bounds.
     pub config: Config,
@@ -109,7 +109,7 @@ pub fn run(
     client: Client,
     app: App,
     session: Session,
-    means: Means,
+    means: Rc<Means>,
     live: Rc<Live>,
     stop: impl Future<Output = Instant>,
     ended: impl FnOnce(End),

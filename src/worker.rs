@@ -174,13 +174,13 @@ async fn work(
             ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
-        relaying: relay::Means {
+        relaying: Rc::new(relay::Means {
             config: plan.relay,
             pool,
             counters: Arc::clone(&counters),
             ids: Rc::clone(&ids),
             messages,
-        },
+        }),
         reporter: plan.reporter,
         crowd: Crowd::new(counters, plan.drain, Rc::clone(&ids)),
         census: Rc::clone(&census),

@@ -59,7 +59,7 @@ pub(super) struct Link {
     unsettled: Cell<bool>,
     /// When all must be over, because this process stops.
     until: Cell<Option<Instant>>,
-    pub(super) means: Means,
+    pub(super) means: Rc<Means>,
     live: Rc<Live>,
 }
 
@@ -68,7 +68,7 @@ impl Link {
         [client, app]: [Stream; 2],
         tls: Option<Box<dyn Records>>,
         session: Session,
-        means: Means,
+        means: Rc<Means>,
         live: Rc<Live>,
     ) -> Self {
         Self {

@@ -32,7 +32,7 @@ pub(super) struct Local {
     pub(super) rates: Arc<Limits>,
     pub(super) subjects: Arc<Subjects>,
     pub(super) opening: opening::Means,
-    pub(super) relaying: relay::Means,
+    pub(super) relaying: Rc<relay::Means>,
     pub(super) reporter: Reporter,
     pub(super) crowd: Crowd,
     pub(super) census: Rc<Census>,
@@ -91,7 +91,7 @@ fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output 
     let session = Session::new(Arc::clone(&local.session), start(local, deflate, permit));
     let client = relay::Client { stream: client, tls, wire, early };
     let app = relay::App { stream: app, early: app_early };
-    let means = local.relaying.clone();
+    let means = Rc::clone(&local.relaying);
     let stop = relayed.place.dispersed();
     let live = Rc::clone(&relayed.live);
     relay::run(client, app, session, means, live, stop, |end| relayed.end(end))
