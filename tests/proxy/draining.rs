@@ -8,10 +8,10 @@ use rustix::process::Signal;
 
 use crate::support::app::{App, Joined};
 use crate::support::binary::Binary;
-use crate::support::client::{Client, Security, Seen};
+use crate::support::client::{Client, Seen};
 use crate::support::engines::{Engine, on_both_engines};
 use crate::support::frame::{self, CLOSE};
-use crate::support::http::{Message, upgrade};
+use crate::support::http::Message;
 use crate::support::proxy::Setup;
 
 on_both_engines!(
@@ -21,16 +21,6 @@ on_both_engines!(
 );
 
 pub(super) const ADMIN: &str = "address = \"127.0.0.1:0\"";
-
-/// A client of `binary` that has its 101.
-fn join(binary: &Binary, app: &App) -> (Client, Joined) {
-    let mut client = Client::connect(binary.address, Security::usual());
-    client.send(upgrade(&[]).as_bytes());
-    let mut joined = app.accept();
-    joined.answer(&[]);
-    assert_eq!(client.head().status(), 101);
-    (client, joined)
-}
 
 /// Both have seen the Close of the drain. They answer it, and all ends in order.
 fn part(mut client: Client, mut joined: Joined) {
@@ -50,7 +40,7 @@ fn a_post_drains_and_the_signal_after_it_cuts_nobody(engine: Engine) {
     let setup = Setup::new(engine).table("admin", ADMIN).table("timeouts", "closing = \"20s\"");
     let mut binary = Binary::start(&setup, app.address());
     let admin = binary.admin();
-    let (mut client, mut joined) = join(&binary, &app);
+    let (mut client, mut joined) = binary.join(&app);
     assert_eq!(ask(admin, "GET /readyz").status(), 200);
 
     let posted = ask(admin, "POST /drain");
@@ -76,7 +66,7 @@ fn each_close_goes_out_at_its_own_time_within_the_spread(engine: Engine) {
     let app = App::unix();
     let setup = Setup::new(engine).workers(2).drain("spread = \"1s\"");
     let binary = Binary::start(&setup, app.address());
-    let pairs: Vec<_> = (0..12).map(|_| join(&binary, &app)).collect();
+    let pairs: Vec<_> = (0..12).map(|_| binary.join(&app)).collect();
     let began = Instant::now();
     binary.signal(Signal::TERM);
     for (mut client, mut joined) in pairs {
@@ -95,7 +85,7 @@ fn who_does_not_leave_is_cut_at_the_timeout(engine: Engine) {
     let app = App::unix();
     let setup = Setup::new(engine).drain("spread = \"0s\"\ntimeout = \"300ms\"").table("timeouts", "closing = \"20s\"");
     let binary = Binary::start(&setup, app.address());
-    let (mut client, mut joined) = join(&binary, &app);
+    let (mut client, mut joined) = binary.join(&app);
     let began = Instant::now();
     binary.signal(Signal::TERM);
     assert_eq!((client.close().0, joined.close().0), (1001, 1001));

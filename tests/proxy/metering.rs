@@ -12,10 +12,9 @@ use rustix::process::Signal;
 use crate::collector::{Collector, Manner, Received, attribute};
 use crate::support::app::{App, Joined};
 use crate::support::binary::Binary;
-use crate::support::client::{Client, Security};
+use crate::support::client::Client;
 use crate::support::engines::{Engine, on_both_engines};
 use crate::support::frame::{self, TEXT};
-use crate::support::http::upgrade;
 use crate::support::proxy::Setup;
 
 on_both_engines!(figures_come_while_a_connection_lives_and_once_more_at_the_end, a_silent_collector_holds_nobody_up,);
@@ -23,16 +22,6 @@ on_both_engines!(figures_come_while_a_connection_lives_and_once_more_at_the_end,
 /// `[telemetry.metrics]` for this collector.
 fn table(collector: &Collector) -> String {
     format!("endpoint = \"{}\"\ninterval = \"1s\"\n", collector.endpoint)
-}
-
-/// A client and an app that talk to each other through a process of its own.
-fn join(binary: &Binary, app: &App) -> (Client, Joined) {
-    let mut client = Client::connect(binary.address, Security::usual());
-    client.send(upgrade(&[]).as_bytes());
-    let mut joined = app.accept();
-    joined.answer(&[]);
-    assert_eq!(client.head().status(), 101);
-    (client, joined)
 }
 
 /// A text message arrives.
@@ -117,7 +106,7 @@ fn a_silent_collector_holds_nobody_up(engine: Engine) {
         .variable("OTEL_EXPORTER_OTLP_TIMEOUT", "30000")
         .variable("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "300");
     let mut binary = Binary::start(&setup, app.address());
-    let (mut client, mut joined) = join(&binary, &app);
+    let (mut client, mut joined) = binary.join(&app);
     let began = Instant::now();
     metrics.asked();
     spans.asked();
@@ -150,7 +139,7 @@ mod over_grpc {
     use rustix::process::Signal;
     use tonic::{Request, Response, Status};
 
-    use super::{join, messages, say};
+    use super::{messages, say};
     use crate::collector::Received;
     use crate::grpc::serve;
     use crate::support::PATIENCE;
@@ -185,7 +174,7 @@ mod over_grpc {
         let setup = Setup::new("epoll").table("telemetry.metrics", &table);
         let app = App::unix();
         let binary = Binary::start(&setup.variable("OTEL_EXPORTER_OTLP_HEADERS", "X-Tenant=blue"), app.address());
-        let (mut client, mut joined) = join(&binary, &app);
+        let (mut client, mut joined) = binary.join(&app);
         say(&mut client, &mut joined, "one");
         let mut exports = std::iter::repeat_with(|| received.recv_timeout(PATIENCE).expect("an export"));
         let seen = exports.by_ref().take(30).find(|export| messages(export) == 1).expect("the message");
@@ -249,7 +238,7 @@ fn nothing_is_sent_where_that_is_said() {
         sampled("0.0"),
     ] {
         let binary = Binary::start(&setup, app.address());
-        let (mut client, mut joined) = join(&binary, &app);
+        let (mut client, mut joined) = binary.join(&app);
         say(&mut client, &mut joined, "unseen");
         drop((client, joined));
         // Its end would bring spans and metrics at once.
@@ -259,7 +248,7 @@ fn nothing_is_sent_where_that_is_said() {
     }
     for setup in [named(), traces(), sampled("1.0")] {
         let binary = Binary::start(&setup, app.address());
-        drop(join(&binary, &app));
+        drop(binary.join(&app));
         binary.signal(Signal::TERM);
         assert_eq!(binary.exit().0, Some(0));
         assert!(collector.next().is_some(), "without that, it is");

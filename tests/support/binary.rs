@@ -11,6 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::app::{App, Joined};
+use super::client::{Client, Security};
+use super::http::upgrade;
 use super::material;
 use super::proxy::Setup;
 
@@ -51,6 +54,16 @@ impl Binary {
         };
         binary.address = binary.address_in("listening");
         binary
+    }
+
+    /// A client and an app that talk to each other through it.
+    pub(crate) fn join(&self, app: &App) -> (Client, Joined) {
+        let mut client = Client::connect(self.address, Security::usual());
+        client.send(upgrade(&[]).as_bytes());
+        let mut joined = app.accept();
+        joined.answer(&[]);
+        assert_eq!(client.head().status(), 101);
+        (client, joined)
     }
 
     /// Where its admin endpoint listens, which it must have been told to. It says so only once.
