@@ -16,10 +16,13 @@ pub struct Cpu {
     pub user: Duration,
     /// In the kernel on its behalf.
     pub system: Duration,
+    /// On a core at all: the two together, to the nanosecond. Threads that have ended are missing.
+    pub total: Duration,
 }
 
 impl Cpu {
-    /// Of process `pid` so far, from `/proc/PID/stat`; in steps of a clock tick, usually 10 ms.
+    /// Of process `pid` so far, from `/proc/PID/stat` (in steps of a clock tick, usually 10 ms) and, for the total,
+    /// `/proc/PID/task/TID/schedstat`.
     pub fn of(pid: u32) -> Result<Self, Fault> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
         // The second field is the name in parentheses, which may hold anything.
@@ -30,20 +33,31 @@ impl Cpu {
             let per_second = u32::try_from(rustix::param::clock_ticks_per_second())?;
             Ok(Duration::from_secs(1) * ticks / per_second)
         };
-        Ok(Self { user: next()?, system: next()? })
+        Ok(Self { user: next()?, system: next()?, total: on_a_core(pid)? })
     }
+}
 
-    /// User and system time together.
-    pub fn total(self) -> Duration {
-        self.user + self.system
+/// How long the threads of process `pid` have run.
+fn on_a_core(pid: u32) -> Result<Duration, Fault> {
+    let mut total = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end between the listing and the reading.
+        let Ok(stat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        let ran = stat.split_ascii_whitespace().next().ok_or("schedstat is empty")?;
+        total += Duration::from_nanos(ran.parse()?);
     }
+    Ok(total)
 }
 
 impl Sub for Cpu {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
-        Self { user: self.user.saturating_sub(earlier.user), system: self.system.saturating_sub(earlier.system) }
+        Self {
+            user: self.user.saturating_sub(earlier.user),
+            system: self.system.saturating_sub(earlier.system),
+            total: self.total.saturating_sub(earlier.total),
+        }
     }
 }
 
@@ -51,7 +65,7 @@ impl Add for Cpu {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { user: self.user + other.user, system: self.system + other.system }
+        Self { user: self.user + other.user, system: self.system + other.system, total: self.total + other.total }
     }
 }
 

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::client::{Client, Handshake, Target};
-use crate::load::{self, Measured, Plan};
+use crate::load::{self, Load, Measured, Plan};
 use crate::message::Message;
 use crate::relay::{CASES, Case};
 use crate::rig::{Proxy, Rig, Settings, Which};
@@ -24,6 +24,9 @@ const OFF: Settings<'static> = &[("RINGSIDE_LOG_FILTER", "off")];
 
 /// How often `/metrics` is asked for: far more often than a Prometheus does.
 const SCRAPE: Duration = Duration::from_secs(1);
+
+/// Slices of a round. Short enough that the machine is the same for both sides of a pair.
+const SLICES: usize = 10;
 
 /// Threads that open connections in a storm.
 const OPENERS: u32 = 4;
@@ -39,13 +42,16 @@ const STANDING: Plan =
 /// When something cannot start or a run fails.
 pub fn share(rounds: usize, against: Option<&Path>) -> Result<(), Fault> {
     let rig = Rig::new()?;
-    println!("CPU microseconds per echo; ratio: median of {rounds} rounds, in pairs; spread of those ratios.");
+    println!(
+        "CPU microseconds per echo; ratio: median of {} slices, in pairs; error: standard error of that median.",
+        rounds * SLICES
+    );
     println!("on: log lines, OTLP traces to a collector that takes all, /metrics asked for each second. off: none.");
     for which in [Which::IoUring, Which::Epoll] {
         let on = On::start(&rig, which, Manner::Takes)?;
         let off = rig.start(which, OFF)?;
         let other = against.map(|binary| rig.start_other(binary, which, OFF)).transpose()?;
-        println!("\n{:<36} {:>8} {:>8} {:>7} {:>7}", which.name(), "on", "off", "ratio", "spread");
+        println!("\n{:<36} {:>8} {:>8} {:>7} {:>7}", which.name(), "on", "off", "ratio", "error");
         for Case { name, plan } in CASES {
             let _scrapes = Scrapes::start(on.admin);
             compare(name, rounds, plan, &on.proxy, &off)?;
@@ -57,13 +63,21 @@ pub fn share(rounds: usize, against: Option<&Path>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Both hold their connections and echo a slice each, in turns: what changes on the machine changes both.
 fn compare(name: &str, rounds: usize, plan: Plan, one: &Proxy, other: &Proxy) -> Result<(), Fault> {
-    let run = |proxy: &Proxy| load::run(plan, &proxy.target, proxy.pid()).map(|run: Measured| run.cost());
-    let pairs = (0..rounds).map(|_| Ok((run(one)?, run(other)?))).collect::<Result<Vec<_>, Fault>>()?;
+    let open = |proxy: &Proxy| Load::open(plan, &proxy.target, proxy.pid());
+    let (mut of_one, mut of_other) = (open(one)?, open(other)?);
+    let mut pairs = Vec::new();
+    for _ in 0..rounds * SLICES {
+        let slice = |load: &mut Load| load.slice(plan.echoes / SLICES as u64).map(|slice: Measured| slice.cost());
+        pairs.push((slice(&mut of_one)?, slice(&mut of_other)?));
+    }
+    of_one.close()?;
+    of_other.close()?;
     let cost = |of: fn(&(f64, f64)) -> f64| Middle::of(pairs.iter().map(of)).ok_or("no rounds");
     let ratio = cost(|(one, other)| one / other)?;
     let (one, other) = (cost(|(one, _)| *one)?.median, cost(|(_, other)| *other)?.median);
-    println!("{name:<36} {one:>8.2} {other:>8.2} {:>7.3} {:>6.0}%", ratio.median, ratio.spread * 100.0);
+    println!("{name:<36} {one:>8.2} {other:>8.2} {:>7.3} {:>7.3}", ratio.median, ratio.error);
     Ok(())
 }
 

@@ -42,11 +42,11 @@ pub struct Plan {
 /// What came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured {
-    /// Echoes between the two looks at the clock.
+    /// Echoes.
     pub echoes: u64,
-    /// Time between them.
+    /// How long they took.
     pub took: Duration,
-    /// What the proxy used between them.
+    /// What the proxy used for them.
     pub cpu: Cpu,
     /// Half of the echoes took no longer.
     pub p50: Duration,
@@ -59,7 +59,7 @@ pub struct Measured {
 impl Measured {
     /// CPU microseconds of the proxy per echo.
     pub fn cost(&self) -> f64 {
-        self.per_echo(self.cpu.total())
+        self.per_echo(self.cpu.total)
     }
 
     /// Those of its own code.
@@ -81,13 +81,16 @@ impl Measured {
 
 /// Runs `plan` against `target` and watches what the process `proxy` uses.
 pub fn run(plan: Plan, target: &Target, proxy: u32) -> Result<Measured, Fault> {
-    let config = target.tls(Handshake::Classic)?;
-    let clients = (0..plan.connections).map(|_| Client::open(target, &config)).collect::<Result<Vec<_>, _>>()?;
-    Load::new(plan, clients)?.run(proxy)
+    let mut load = Load::open(plan, target, proxy)?;
+    let measured = load.slice(plan.echoes)?;
+    load.close()?;
+    Ok(measured)
 }
 
-struct Load {
+/// The connections of a plan, open and warm.
+pub struct Load {
     plan: Plan,
+    proxy: u32,
     poll: Poll,
     flows: Vec<Flow>,
     taken: Vec<u8>,
@@ -96,22 +99,25 @@ struct Load {
     done: u64,
     /// Messages sent and not back yet.
     away: u64,
-    /// Of the measured echoes, in nanoseconds.
+    /// Of the echoes of this slice, in nanoseconds.
     latencies: Vec<u32>,
 }
 
 impl Load {
-    fn new(plan: Plan, clients: Vec<Client>) -> Result<Self, Fault> {
+    /// Opens the connections of `plan` to `target` and warms them up; `proxy` is the process to watch.
+    pub fn open(plan: Plan, target: &Target, proxy: u32) -> Result<Self, Fault> {
+        let config = target.tls(Handshake::Classic)?;
         let poll = Poll::new()?;
         let payload = plan.message.payload(plan.size);
         let mut flows = Vec::new();
-        for client in clients {
-            let mut flow = Flow::new(client, plan.message, &payload)?;
+        for _ in 0..plan.connections {
+            let mut flow = Flow::new(Client::open(target, &config)?, plan.message, &payload)?;
             poll.registry().register(&mut flow.socket, Token(flows.len()), Interest::READABLE)?;
             flows.push(flow);
         }
-        Ok(Self {
+        let mut load = Self {
             plan,
+            proxy,
             poll,
             flows,
             taken: vec![0; READ],
@@ -119,17 +125,20 @@ impl Load {
             wire: vec![0; tls::sealed(plan.depth * (plan.size + 14))],
             done: 0,
             away: 0,
-            latencies: Vec::with_capacity(usize::try_from(plan.echoes)?),
-        })
+            latencies: Vec::with_capacity(usize::try_from(plan.echoes.max(plan.warm_up))?),
+        };
+        load.slice(plan.warm_up)?;
+        Ok(load)
     }
 
-    fn run(mut self, proxy: u32) -> Result<Measured, Fault> {
+    /// Echoes so many messages, and a few more: those on the way when they are done. At the end none is.
+    pub fn slice(&mut self, echoes: u64) -> Result<Measured, Fault> {
+        let (start, before, first) = (Instant::now(), Cpu::of(self.proxy)?, self.done);
+        self.latencies.clear();
         for n in 0..self.flows.len() {
             self.send(n, self.plan.depth, Instant::now())?;
         }
         let mut events = Events::with_capacity(1024);
-        let end = self.plan.warm_up + self.plan.echoes;
-        let (mut began, mut ended) = (None, None);
         while self.away > 0 {
             self.poll.poll(&mut events, Some(PATIENCE))?;
             if events.is_empty() {
@@ -140,40 +149,26 @@ impl Load {
                 if event.is_writable() {
                     self.flush(n)?;
                 }
-                let sendable = self.receive(n, end)?;
+                let sendable = self.receive(n, first + echoes)?;
                 self.send(n, sendable, Instant::now())?;
             }
-            if began.is_none() && self.done >= self.plan.warm_up {
-                began = Some((Instant::now(), Cpu::of(proxy)?, self.done));
-                self.latencies.clear();
-            }
-            if ended.is_none() && self.done >= end {
-                ended = Some((Instant::now(), Cpu::of(proxy)?, self.done));
-            }
         }
-        let (Some((start, before, first)), Some((stop, after, last))) = (began, ended) else {
-            return Err("the run was over before it began: ask for more echoes".into());
-        };
+        let (took, cpu) = (start.elapsed(), Cpu::of(self.proxy)? - before);
         let latencies = &mut self.latencies;
-        latencies.truncate(usize::try_from(last - first)?);
         latencies.sort_unstable();
         let rank = |per_mille: usize| {
             let at = (latencies.len() * per_mille / 1000).min(latencies.len().saturating_sub(1));
             Duration::from_nanos(latencies.get(at).copied().unwrap_or(0).into())
         };
-        let measured = Measured {
-            echoes: last - first,
-            took: stop - start,
-            cpu: after - before,
-            p50: rank(500),
-            p99: rank(990),
-            p999: rank(999),
-        };
-        self.flows.into_iter().try_for_each(Flow::close)?;
-        Ok(measured)
+        Ok(Measured { echoes: self.done - first, took, cpu, p50: rank(500), p99: rank(990), p999: rank(999) })
     }
 
-    /// Takes what came for flow `n` and checks it. Returns how many messages may be sent now.
+    /// Closes all connections, and takes them at their word.
+    pub fn close(self) -> Result<(), Fault> {
+        self.flows.into_iter().try_for_each(Flow::close)
+    }
+
+    /// Takes what came for flow `n` and checks it. Returns how many messages may be sent now, of those up to number `end`.
     fn receive(&mut self, n: usize, end: u64) -> Result<usize, Fault> {
         let flow = &mut self.flows[n];
         let mut back = 0;

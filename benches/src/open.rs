@@ -48,14 +48,14 @@ pub fn bench(rounds: usize, connections: usize) -> Result<(), Fault> {
             let middle = |value: fn(&Cpu) -> Duration| {
                 Middle::of(runs.iter().map(|run| each(value(run)))).map_or(0.0, |of| of.median)
             };
-            let ratios = runs.iter().zip(&costs[0]).map(|(run, pump)| each(run.total()) / each(pump.total()));
+            let ratios = runs.iter().zip(&costs[0]).map(|(run, pump)| each(run.total) / each(pump.total));
             let Some(ratio) = Middle::of(ratios) else { continue };
             let note =
                 if ratio.is_noisy() { format!("  noisy: spread over {:.0}%", NOISY * 100.0) } else { String::new() };
             println!(
                 "{:<18} {:>8.0} {:>6.0} {:>7.2} {:>6.0}%{note}",
                 proxy.which.name(),
-                middle(|cpu| cpu.total()),
+                middle(|cpu| cpu.total),
                 middle(|cpu| cpu.user),
                 ratio.median,
                 ratio.spread * 100.0,

@@ -48,7 +48,7 @@ pub fn bench(connections: usize, span: Duration) -> Result<(), Fault> {
             let mut crowd = Crowd::open(&proxy.target, connections)?;
             let used = Cpu::of(proxy.pid())?;
             crowd.hold(span, talk.then_some(TALK))?;
-            let used = (Cpu::of(proxy.pid())? - used).total();
+            let used = (Cpu::of(proxy.pid())? - used).total;
             let each = cpu::anonymous(proxy.pid())?.saturating_sub(before) / connections.max(1) as u64;
             println!(
                 "{name:<40} {:>8} {:>9.2}% {:>8} {:>8} {each:>12}",
