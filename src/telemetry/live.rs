@@ -20,10 +20,14 @@ pub struct Who {
     pub id: ConnectionId,
     /// Where the client connected from.
     pub client: Peer,
-    /// The connection's span.
-    pub span: Span,
-    /// The span of its handshake, in the same trace.
+    /// The trace of its handshake and of itself.
+    pub trace: TraceId,
+    /// The span of its handshake.
     pub handshake: SpanId,
+    /// Its own, below that.
+    pub span: SpanId,
+    /// Whether both are exported.
+    pub sampled: bool,
     /// The token's subject.
     pub subject: Option<Box<str>>,
     /// The agreed subprotocol.
@@ -104,8 +108,9 @@ impl Live {
     }
 
     /// Its span.
-    pub const fn span(&self) -> &Span {
-        &self.who.span
+    pub const fn span(&self) -> Span {
+        let Who { trace, handshake, span, sampled, .. } = self.who;
+        Span { trace, id: span, parent: Some(handshake), sampled }
     }
 
     /// What `from` has sent by now, and how long our Pings to it take.
@@ -138,13 +143,13 @@ impl Live {
 
     /// What can be told of it now.
     pub fn row(&self, now: Instant) -> Row {
-        let Who { id, client, span, subject, protocol, .. } = self.who.clone();
+        let Who { id, client, trace, subject, protocol, .. } = self.who.clone();
         Row {
             id,
             client,
             subject,
             protocol,
-            trace: span.trace,
+            trace,
             age: self.age(now),
             from_client: self.counts(Side::Client),
             from_app: self.counts(Side::App),
@@ -158,7 +163,7 @@ impl Live {
     /// of it that depends on the connection's span, so that connections that came together are not told of together.
     pub fn due(&self, interval: Duration) -> Duration {
         let last = self.checkpoint.borrow().as_ref().map(|told| told.age);
-        last.map_or_else(|| interval.mul_f64(share(self.who.span.id)), |last| last.saturating_add(interval))
+        last.map_or_else(|| interval.mul_f64(share(self.who.span)), |last| last.saturating_add(interval))
     }
 
     /// Since the 101.
@@ -178,7 +183,7 @@ impl Live {
         Checkpoint {
             id: self.who.id,
             client: self.who.client,
-            span: self.who.span.child(ids),
+            span: self.span().child(ids),
             handshake: self.who.handshake,
             number,
             opened: self.opened.0,
@@ -198,7 +203,7 @@ impl Live {
         let after = began.saturating_duration_since(self.opened.1);
         Message {
             id: self.who.id,
-            span: self.who.span.child(ids),
+            span: self.span().child(ids),
             from,
             opcode,
             size,
@@ -211,7 +216,7 @@ impl Live {
 
     /// Its record, now that it has ended so.
     pub fn end(&self, end: End, now: Instant) -> Connection {
-        let Who { id, client, span, handshake, subject, protocol } = self.who.clone();
+        let (span, Who { id, client, handshake, subject, protocol, .. }) = (self.span(), self.who.clone());
         Connection {
             id,
             client,
@@ -264,8 +269,10 @@ mod tests {
         let who = Who {
             id: ConnectionId(7),
             client: Peer::new(([192, 0, 2, 7], 50_123).into()),
-            span: handshake.child(ids),
+            trace: handshake.trace,
             handshake: handshake.id,
+            span: ids.span(),
+            sampled: handshake.sampled,
             subject: Some("ann".into()),
             protocol: None,
         };
@@ -330,6 +337,6 @@ mod tests {
     #[test]
     fn is_small() {
         let size = size_of::<Live>();
-        assert!(size <= 352, "{size} bytes");
+        assert!(size <= 344, "{size} bytes");
     }
 }

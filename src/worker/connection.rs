@@ -124,13 +124,15 @@ struct Relayed {
 impl Relayed {
     fn new(local: &Rc<Local>, handshake: &mut Handshake, place: Place) -> Self {
         local.relaying.counters.open.add(1);
-        let span = handshake.span.child(&mut local.opening.ids.borrow_mut());
-        handshake.connection = Some(span.id);
+        let span = local.opening.ids.borrow_mut().span();
+        handshake.connection = Some(span);
         let who = Who {
             id: handshake.id,
             client: handshake.client,
-            span,
+            trace: handshake.span.trace,
             handshake: handshake.span.id,
+            span,
+            sampled: handshake.span.sampled,
             subject: handshake.subject.as_deref().map(Box::from),
             protocol: handshake.protocol.as_deref().map(Box::from),
         };

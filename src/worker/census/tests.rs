@@ -17,8 +17,10 @@ fn live(number: u64, ratio: f64, now: Instant) -> Rc<Live> {
     let who = Who {
         id: ConnectionId(number),
         client: Peer::new(([192, 0, 2, 7], 50_123).into()),
-        span: handshake.child(&mut ids),
+        trace: handshake.trace,
         handshake: handshake.id,
+        span: ids.span(),
+        sampled: handshake.sampled,
         subject: None,
         protocol: None,
     };
