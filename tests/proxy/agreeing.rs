@@ -29,7 +29,7 @@ use play::Saw;
 on_both_engines!(log_span_and_metrics_agree_with_what_both_sides_saw);
 
 /// Connections for each engine.
-const CONNECTIONS: u64 = 1500;
+const CONNECTIONS: u64 = 1000;
 /// At a time.
 const AT_ONCE: usize = 48;
 
