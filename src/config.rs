@@ -4,7 +4,8 @@
 //! at once, each with its line, its key, what was written, what is wrong with it and what to do. Nobody but
 //! `app` imports this module: each part is handed to the module that owns it.
 //!
-//! Precedence: environment variable, file, default. [`keys::KEYS`] lists every key with its variable.
+//! Precedence: environment variable, file, default. [`keys::KEYS`] lists every key with its variable. There need not be a
+//! file: the environment alone may hold everything.
 
 mod address;
 mod auth;
@@ -20,6 +21,7 @@ mod rates;
 mod raw;
 mod read;
 mod resolve;
+mod source;
 mod suggest;
 mod traces;
 
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 
 use self::findings::Places;
 pub use self::problem::{Place, Position, Problem, Problems};
+pub use self::source::Source;
 use crate::control::{admin, export, log};
 use crate::http1::route::Routes;
 use crate::jwt::algorithm::Algorithm;
@@ -100,16 +103,18 @@ impl Loaded {
 }
 
 impl Config {
-    /// The configuration in `file`, overridden by `env`, with every file it names checked for being readable.
+    /// The configuration in `source`, a file being overridden by `env`, with every file it names checked for being readable.
     ///
     /// A host name as the app's address is resolved, once.
-    pub fn load<K, V>(file: &Path, env: impl IntoIterator<Item = (K, V)>) -> Result<Loaded, Problems>
+    pub fn load<K, V>(source: &Source, env: impl IntoIterator<Item = (K, V)>) -> Result<Loaded, Problems>
     where
         K: Into<OsString>,
         V: Into<OsString>,
     {
-        let text = files::read(file)?;
-        finish(&text, file, env, true)
+        match source {
+            Source::File(file) => finish(Some((&files::read(file)?, file)), env, true),
+            Source::Environment => finish(None, env, true),
+        }
     }
 
     /// The configuration in `text` as if it were the contents of `file`, which need not exist, nor any file it names.
@@ -118,7 +123,17 @@ impl Config {
         K: Into<OsString>,
         V: Into<OsString>,
     {
-        finish(text, file, env, false)
+        finish(Some((text, file)), env, false)
+    }
+
+    /// The configuration in `env` alone, as [`load`](Self::load) has it from [`Source::Environment`]; no file it names need
+    /// exist.
+    pub fn parse_env<K, V>(env: impl IntoIterator<Item = (K, V)>) -> Result<Loaded, Problems>
+    where
+        K: Into<OsString>,
+        V: Into<OsString>,
+    {
+        finish(None, env, false)
     }
 
     /// What will run, in one line.
@@ -137,9 +152,9 @@ impl Config {
     }
 }
 
+/// `file` is the text of the file, and its name.
 fn finish<K, V>(
-    text: &str,
-    file: &Path,
+    file: Option<(&str, &Path)>,
     env: impl IntoIterator<Item = (K, V)>,
     check_files: bool,
 ) -> Result<Loaded, Problems>
@@ -148,8 +163,9 @@ where
     V: Into<OsString>,
 {
     let env: Vec<_> = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    let (raw, mut findings) = read::read(text, file, &env)?;
-    let config = resolve::resolve(raw, file.parent().unwrap_or(Path::new("")), &env, &mut findings);
+    let (raw, mut findings) = read::read(file, &env)?;
+    let base = file.and_then(|(_, file)| file.parent()).unwrap_or(Path::new(""));
+    let config = resolve::resolve(raw, base, &env, &mut findings);
     if check_files {
         files::check(&mut findings);
     }

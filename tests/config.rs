@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use ringside::bytesize::ByteSize;
 use ringside::config::keys::KEYS;
-use ringside::config::{Config, Loaded, Place, Problem, Problems};
+use ringside::config::{Config, Loaded, Place, Problem, Problems, Source};
 use ringside::control::export::Protocol;
 use ringside::control::subject;
 use ringside::jwt::algorithm::Algorithm;
@@ -26,6 +26,10 @@ const JWT: &str = "[auth.jwt]\nkeys = \"k\"\n";
 
 fn with_env(text: &str, env: &[(&str, &str)]) -> Result<Loaded, Problems> {
     Config::parse(text, Path::new("/etc/ringside/ringside.toml"), env.iter().copied())
+}
+
+fn load<'e>(file: &Path, env: impl IntoIterator<Item = (&'e str, &'e str)>) -> Result<Loaded, Problems> {
+    Config::load(&Source::File(file.to_owned()), env)
 }
 
 fn parse(text: &str) -> Result<Loaded, Problems> {
@@ -637,6 +641,93 @@ fn a_table_may_exist_through_variables_alone() {
 }
 
 #[test]
+fn the_environment_alone_may_hold_everything() {
+    // One variable of each table that is off without it is enough to have it, where it needs no more.
+    let env = [
+        ("RINGSIDE_APP_ADDRESS", "unix:app.sock"),
+        ("RINGSIDE_TLS_CERTIFICATE", "tls.crt"),
+        ("RINGSIDE_TLS_KEY", "/abs/tls.key"),
+        ("RINGSIDE_AUTH_JWT_KEYS", "jwks.json"),
+        ("RINGSIDE_AUTH_JWT_ISSUER", "i"),
+        ("RINGSIDE_AUTH_JWT_AUDIENCE", "chat,talk"),
+        ("RINGSIDE_AUTH_JWT_CLAIMS_TO_HEADERS", r#"{ tenant = "x-tenant", "https://a.b/c" = "x-c" }"#),
+        ("RINGSIDE_LIMITS_CONNECTION_MESSAGES", "9"),
+        ("RINGSIDE_LIMITS_SUBJECT_BYTES", "1MiB"),
+        ("RINGSIDE_TELEMETRY_TRACES_ENDPOINT", "http://a"),
+        ("RINGSIDE_TELEMETRY_TRACES_MESSAGES_PER_SECOND", "7"),
+        ("RINGSIDE_TELEMETRY_METRICS_INTERVAL", "2s"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b"),
+        ("RINGSIDE_ADMIN_ADDRESS", "127.0.0.1:2"),
+    ];
+    let file = r#"
+[app]
+address = "unix:app.sock"
+[tls]
+certificate = "tls.crt"
+key = "/abs/tls.key"
+[auth.jwt]
+keys = "jwks.json"
+issuer = "i"
+audience = ["chat", "talk"]
+claims_to_headers = { tenant = "x-tenant", "https://a.b/c" = "x-c" }
+[limits.connection]
+messages = 9
+[limits.subject]
+bytes = "1MiB"
+[telemetry.traces]
+endpoint = "http://a"
+[telemetry.traces.messages]
+per_second = 7
+[telemetry.metrics]
+interval = "2s"
+[admin]
+address = "127.0.0.1:2"
+"#;
+    let alone = Config::parse_env(env).unwrap_or_else(|problems| panic!("{problems}"));
+    // Relative paths start at the working directory, as they do for a file there.
+    let same = Config::parse(file, Path::new("ringside.toml"), [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b")]);
+    assert_eq!((alone.config, alone.warnings), (same.unwrap().config, Vec::new()));
+}
+
+#[test]
+fn without_a_file_every_problem_points_at_a_variable() {
+    for (name, value, place, key) in [
+        ("RINGSIDE_LISTEN_ADDRESS", "127.0.0.1:1", "RINGSIDE_APP_ADDRESS", "app.address"),
+        ("RINGSIDE_TLS_KEY", "k", "RINGSIDE_TLS_CERTIFICATE", "tls.certificate"),
+        ("RINGSIDE_AUTH_JWT_LEEWAY", "1s", "RINGSIDE_AUTH_JWT_KEYS", "auth.jwt.keys"),
+        ("RINGSIDE_LIMITS_SUBJECT_BURST", "1s", "RINGSIDE_LIMITS_SUBJECT_BURST", "limits.subject"),
+        (
+            "RINGSIDE_TELEMETRY_TRACES_SAMPLE_RATIO",
+            "2",
+            "RINGSIDE_TELEMETRY_TRACES_ENDPOINT",
+            "telemetry.traces.endpoint",
+        ),
+        (
+            "RINGSIDE_AUTH_JWT_CLAIMS_TO_HEADERS",
+            "x",
+            "RINGSIDE_AUTH_JWT_CLAIMS_TO_HEADERS",
+            "auth.jwt.claims_to_headers",
+        ),
+        ("RINGSIDE_ZEBRA", "x", "RINGSIDE_ZEBRA", ""),
+    ] {
+        let Problems(found) = Config::parse_env([(name, value)]).unwrap_err();
+        let told = found.iter().any(|problem| problem.key == key && problem.place == Place::Variable(place.into()));
+        assert!(told, "{name}: {found:?}");
+        assert!(found.iter().all(|problem| matches!(problem.place, Place::Variable(_))), "{name}: {found:?}");
+    }
+    let Loaded { warnings, .. } = Config::parse_env([("RINGSIDE_APP_ADDRESS", "127.0.0.1:3000")]).unwrap();
+    let places: Vec<_> = warnings.iter().map(|warning| warning.place.to_string()).collect();
+    assert_eq!(
+        places,
+        ["AUTH_JWT_KEYS", "TLS_CERTIFICATE"].map(|name| format!("environment variable RINGSIDE_{name}"))
+    );
+    let env = [("RINGSIDE_APP_ADDRESS", "127.0.0.1:3000"), ("RINGSIDE_LOG_SUBJECT_KEY_FILE", "gone")];
+    let Problems(found) = Config::load(&Source::Environment, env).unwrap_err();
+    assert_eq!(found[0].place, Place::Variable("RINGSIDE_LOG_SUBJECT_KEY_FILE".into()));
+    assert!(found[0].what.starts_with("gone: no such file"), "{found:?}");
+}
+
+#[test]
 fn the_endpoint_may_come_from_opentelemetry() {
     let traces = |file: &str, env: &[(&str, &str)]| {
         let text = format!("{MINIMAL}[telemetry.traces]\n{file}");
@@ -778,7 +869,7 @@ fn files_are_looked_at_together_with_everything_else() {
     fs::write(&file, fs::read(example("local.toml")).unwrap()).unwrap();
     fs::create_dir(dir.path().join("tls.crt")).unwrap();
     fs::write(dir.path().join("jwks.json"), "{}").unwrap();
-    let Problems(found) = Config::load(&file, [("RINGSIDE_RUNTIME_ENGINE", "steam")]).unwrap_err();
+    let Problems(found) = load(&file, [("RINGSIDE_RUNTIME_ENGINE", "steam")]).unwrap_err();
     let told: Vec<_> = found.iter().map(|problem| (problem.key.as_str(), problem.what.as_str())).collect();
     let missing = format!("{}: no such file", dir.path().join("tls.key").display());
     let directory = format!("{}: is a directory", dir.path().join("tls.crt").display());
@@ -788,7 +879,7 @@ fn files_are_looked_at_together_with_everything_else() {
     fs::remove_dir(dir.path().join("tls.crt")).unwrap();
     fs::write(dir.path().join("tls.crt"), "-").unwrap();
     fs::write(dir.path().join("tls.key"), "-").unwrap();
-    let Loaded { config, warnings, .. } = Config::load(&file, NO_ENV).unwrap();
+    let Loaded { config, warnings, .. } = load(&file, NO_ENV).unwrap();
     assert_eq!(config.jwt.unwrap().keys, Some(dir.path().join("jwks.json")));
     assert_eq!(warnings, []);
 }
@@ -797,10 +888,10 @@ fn files_are_looked_at_together_with_everything_else() {
 fn a_file_that_is_no_configuration_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("ringside.toml");
-    assert!(Config::load(&file, NO_ENV).unwrap_err().to_string().contains("no such file"));
+    assert!(load(&file, NO_ENV).unwrap_err().to_string().contains("no such file"));
     fs::write(&file, b"[app]\n\xff").unwrap();
-    assert!(Config::load(&file, NO_ENV).unwrap_err().to_string().contains("not UTF-8 at byte 6"));
-    assert!(Config::load(Path::new("/dev/zero"), NO_ENV).unwrap_err().to_string().contains("larger than 1 MiB"));
+    assert!(load(&file, NO_ENV).unwrap_err().to_string().contains("not UTF-8 at byte 6"));
+    assert!(load(Path::new("/dev/zero"), NO_ENV).unwrap_err().to_string().contains("larger than 1 MiB"));
 }
 
 fn any_line() -> impl Strategy<Value = String> {

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Instant;
 
-use ringside::config::Config;
+use ringside::config::{Config, Source};
 use ringside::peer::Side;
 use ringside::session::{HEADROOM, Session, Start};
 use ringside::telemetry::counters::Counters;
@@ -80,7 +80,7 @@ impl Guard {
     /// As they are in a proxy with these settings.
     fn new(files: &Files, settings: Settings<'_>) -> Result<Self, Fault> {
         let file = files.configuration(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), "auto")?;
-        let loaded = Config::load(&file, settings.iter().copied());
+        let loaded = Config::load(&Source::File(file), settings.iter().copied());
         Ok(Self(loaded.map_err(|problems| problems.to_string())?.config))
     }
 

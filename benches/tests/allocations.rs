@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use ringside::app::serve::Server;
-use ringside::config::Config;
+use ringside::config::{Config, Source};
 use ringside::tls;
 use ringside::tls::acceptor::Acceptor;
 use ringside::tls::records::{Records, SEALED};
@@ -95,8 +95,8 @@ fn relaying_allocates_nothing_of_its_own_and_idling_keeps_little() {
     println!("rustls alone: {theirs:.3} allocations per echo, which is one record opened and one sealed");
     for engine in ["io_uring", "epoll"] {
         let file = files.configuration(([127, 0, 0, 1], 0).into(), engine).unwrap();
-        let config =
-            Config::load(&file, ALL_LIMITS.iter().copied()).unwrap_or_else(|_| panic!("a sound configuration"));
+        let config = Config::load(&Source::File(file), ALL_LIMITS.iter().copied());
+        let config = config.unwrap_or_else(|_| panic!("a sound configuration"));
         let server = Server::start(config.config, ringside::control::export::Taps::default()).unwrap();
         let target = files.target(server.address(), "load").unwrap();
         let all = exempt({

@@ -2,37 +2,35 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use super::cli::Configured;
 use super::load::{self, LoadError};
-use crate::config::{Config, Loaded, Problem, Problems, keys};
+use crate::config::{Config, Loaded, Problem, Problems, Source};
 
 /// Checks the configuration, tells what it finds, and fails when something is wrong.
 pub fn check(args: &Configured) -> ExitCode {
-    let file = args.file(std::env::var_os(keys::FILE));
     let env: Vec<_> = std::env::vars_os().collect();
-    match report(&file, &env, &mut io::stdout().lock()) {
+    match report(&args.source(&env), &env, &mut io::stdout().lock()) {
         Ok(true) => ExitCode::SUCCESS,
         // A reader that went away has seen what it wanted; the code is for the others.
         Ok(false) | Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// Writes what is wrong and what is unwise about `file` to `out`, and whether it would run.
-fn report(file: &Path, env: &[(OsString, OsString)], out: &mut impl Write) -> io::Result<bool> {
-    let loaded = Config::load(file, env.iter().cloned()).and_then(|loaded| deep(loaded, env));
+/// Writes what is wrong and what is unwise about the configuration in `source` to `out`, and whether it would run.
+fn report(source: &Source, env: &[(OsString, OsString)], out: &mut impl Write) -> io::Result<bool> {
+    let loaded = Config::load(source, env.iter().cloned()).and_then(|loaded| deep(loaded, env));
     match loaded {
         Ok(Loaded { config, warnings, .. }) => {
             tell("warning", &warnings, out)?;
-            writeln!(out, "{}: good: {}", file.display(), config.summary())?;
+            writeln!(out, "{source}: good: {}", config.summary())?;
             Ok(true)
         }
         Err(Problems(problems)) => {
             tell("error", &problems, out)?;
             let plural = if problems.len() == 1 { "" } else { "s" };
-            writeln!(out, "{}: {} problem{plural}", file.display(), problems.len())?;
+            writeln!(out, "{source}: {} problem{plural}", problems.len())?;
             Ok(false)
         }
     }
@@ -71,6 +69,7 @@ mod tests {
     use std::fs;
 
     use super::report;
+    use crate::config::Source;
     use crate::jwt::mint::SigningKey;
 
     /// Whether `text` is good, and what is told about it, with the file's directory left out.
@@ -78,10 +77,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ringside.toml");
         fs::write(&file, text).unwrap();
-        let mut out = Vec::new();
-        let good = report(&file, &[], &mut out).unwrap();
-        let told = String::from_utf8(out).unwrap();
+        let (good, told) = reported(&Source::File(file), &[]);
         (good, told.replace(&format!("{}/", dir.path().display()), ""))
+    }
+
+    fn reported(source: &Source, env: &[(&str, &str)]) -> (bool, String) {
+        let env: Vec<_> = env.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let mut out = Vec::new();
+        let good = report(source, &env, &mut out).unwrap();
+        (good, String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -121,6 +125,33 @@ mod tests {
         fs::write(&jwks, odd).unwrap();
         let (good, told) = checked(&format!("[app]\naddress = \"127.0.0.1:3000\"\n[auth.jwt]\nkeys = {jwks:?}\n"));
         assert!(good && told.contains("warning: auth.jwt.keys: key \"odd\" is not used"), "{told}");
+    }
+
+    #[test]
+    fn without_a_file_it_points_at_variables() {
+        let app = ("RINGSIDE_APP_ADDRESS", "127.0.0.1:3000");
+        let (good, told) = reported(&Source::Environment, &[app]);
+        assert!(good, "{told}");
+        for place in [
+            " --> environment variable RINGSIDE_TLS_CERTIFICATE\n",
+            " --> environment variable RINGSIDE_AUTH_JWT_KEYS\n",
+        ] {
+            assert!(told.contains(place), "{told}");
+        }
+        let last = told.lines().last().unwrap();
+        assert_eq!(last, "environment: good: ws://0.0.0.0:8443 -> 127.0.0.1:3000; no authentication; engine auto");
+
+        let dir = tempfile::tempdir().unwrap();
+        let jwks = dir.path().join("jwks.json");
+        fs::write(&jwks, "hunter2").unwrap();
+        let jwks = jwks.to_str().unwrap();
+        let (good, told) = reported(&Source::Environment, &[app, ("RINGSIDE_AUTH_JWT_KEYS", jwks)]);
+        assert!(
+            !good && told.starts_with(&format!("error: auth.jwt.keys: {jwks}: neither PEM nor a JWK Set")),
+            "{told}"
+        );
+        assert!(told.contains(&format!(" --> RINGSIDE_AUTH_JWT_KEYS={jwks:?}\n")), "{told}");
+        assert!(told.ends_with("\n\nenvironment: 1 problem\n"), "{told}");
     }
 
     #[test]

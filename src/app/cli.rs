@@ -1,11 +1,12 @@
 //! What the command line may say.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::config::{Source, keys};
 use crate::control::admin::connections::{MOST, USUAL};
 use crate::jwt::algorithm::Algorithm;
 
@@ -21,6 +22,7 @@ const AFTER: &str = "\
 Environment:
   RINGSIDE_CONFIG           the configuration file, when --config is not given
   RINGSIDE_<TABLE>_<KEY>    overrides a key of the file: RINGSIDE_LISTEN_ADDRESS=127.0.0.1:8443
+                            Where no file is named and there is no ./ringside.toml, they are the configuration
 
 Exit codes:
   0  done; of `run`: ended by SIGTERM or Ctrl-C
@@ -58,22 +60,22 @@ pub struct Configured {
         long,
         short,
         value_name = "FILE",
-        help = "The configuration [default: $RINGSIDE_CONFIG, else ./ringside.toml]"
+        help = "The configuration [default: $RINGSIDE_CONFIG, else ./ringside.toml, else the environment alone]"
     )]
     config: Option<PathBuf>,
 }
 
 impl Configured {
-    /// The configuration file: the one named here, else the one that `RINGSIDE_CONFIG` (its value is the argument)
-    /// names, else `ringside.toml`.
-    pub fn file(&self, variable: Option<OsString>) -> PathBuf {
-        self.named(variable).unwrap_or_else(|| USUAL_FILE.into())
+    /// Where the configuration comes from: the file named here, else the one that `RINGSIDE_CONFIG` names, else
+    /// [`Source::unnamed`].
+    pub fn source(&self, env: &[(OsString, OsString)]) -> Source {
+        self.named(env).map_or_else(|| Source::unnamed(Path::new(USUAL_FILE), env), Source::File)
     }
 
-    /// The same, but `None` when neither names one.
-    pub fn named(&self, variable: Option<OsString>) -> Option<PathBuf> {
-        let variable = variable.filter(|name| !name.is_empty()).map(PathBuf::from);
-        self.config.clone().or(variable)
+    /// The file that is named here or by `RINGSIDE_CONFIG`.
+    pub fn named(&self, env: &[(OsString, OsString)]) -> Option<PathBuf> {
+        let variable = env.iter().find(|(name, value)| name == keys::FILE && !value.is_empty());
+        self.config.clone().or_else(|| variable.map(|(_, value)| value.into()))
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
     use serde_json::json;
 
-    use super::{Cli, Command, Sort, claim};
+    use super::{Cli, Command, Configured, Sort, claim};
 
     fn command(line: &str) -> Result<Command, clap::Error> {
         Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
@@ -233,12 +235,16 @@ mod tests {
 
     #[test]
     fn the_file_comes_from_the_line_then_the_variable() {
+        let file = |configured: &Configured, variable: &str| {
+            let env = [("RINGSIDE_CONFIG", variable)].map(|(name, value)| (name.into(), value.into()));
+            configured.source(&env).to_string()
+        };
         let Command::Run(named) = command("ringside run --config a.toml").unwrap() else { panic!("not run") };
-        assert_eq!(named.file(Some("b.toml".into())).as_os_str(), "a.toml");
+        assert_eq!(file(&named, "b.toml"), "a.toml");
         let Command::Check(silent) = command("ringside check").unwrap() else { panic!("not check") };
-        assert_eq!(silent.file(Some("b.toml".into())).as_os_str(), "b.toml");
-        assert_eq!(silent.file(Some("".into())).as_os_str(), "ringside.toml");
-        assert_eq!(silent.file(None).as_os_str(), "ringside.toml");
+        assert_eq!(file(&silent, "b.toml"), "b.toml");
+        assert_eq!(file(&silent, ""), "ringside.toml");
+        assert_eq!(silent.source(&[]).to_string(), "ringside.toml");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::check::tell;
 use super::cli::Configured;
 use super::serve::{Server, StartError};
-use crate::config::{Config, Loaded, Problems, keys};
+use crate::config::{Config, Loaded, Problems};
 use crate::control::admin::connections::{Ask, Means};
 use crate::control::admin::{Admin, AdminError, Sources};
 use crate::control::export::Taps;
@@ -39,8 +39,8 @@ enum RunError {
 
 /// Runs the proxy. 0 when a signal ended it in order.
 pub fn run(args: &Configured) -> ExitCode {
-    let file = args.file(std::env::var_os(keys::FILE));
-    let loaded = match Config::load(&file, std::env::vars_os()) {
+    let env: Vec<_> = std::env::vars_os().collect();
+    let loaded = match Config::load(&args.source(&env), env) {
         Ok(loaded) => loaded,
         Err(Problems(problems)) => return refuse(|stderr| tell("error", &problems, stderr)),
     };

@@ -10,6 +10,10 @@ use super::problem::{Place, Problem, Problems};
 /// More than any configuration needs; a device or a wrong file is not read to its end.
 const LARGEST: u64 = 1 << 20;
 
+/// What to do when the file cannot be read.
+const UNREADABLE: &str = "name the file with --config or RINGSIDE_CONFIG; where none is named and there is no \
+                          ./ringside.toml, variables such as RINGSIDE_APP_ADDRESS are the configuration";
+
 /// The text in `file`.
 pub(super) fn read(file: &Path) -> Result<String, Problems> {
     let problem = |what: String, help: &str| {
@@ -19,7 +23,7 @@ pub(super) fn read(file: &Path) -> Result<String, Problems> {
     let mut bytes = Vec::new();
     File::open(file)
         .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(|error| problem(reason(&error), "name the file with --config or RINGSIDE_CONFIG"))?;
+        .map_err(|error| problem(reason(&error), UNREADABLE))?;
     if bytes.len() as u64 > LARGEST {
         return Err(problem("is larger than 1 MiB".into(), "this is not a configuration; check its name"));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Item};
-use super::keys::KEYS;
+use super::keys::{self, KEYS};
 use super::problem::{Place, Position, Problem};
 
 /// Collects problems and knows where every key was written.
@@ -14,7 +14,8 @@ pub(super) struct Findings<'i> {
     pub(super) warnings: Vec<Problem>,
     /// Files that must be there, each with its key.
     pub(super) files: Vec<(&'static str, PathBuf)>,
-    file: &'i Path,
+    /// `None`: the environment is all there is.
+    file: Option<&'i Path>,
     text: &'i str,
     document: Document<'i>,
     /// Keys that the environment gives: the variable and its value.
@@ -27,20 +28,27 @@ pub(super) struct Findings<'i> {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Places {
     keys: BTreeMap<&'static str, (Place, Option<String>)>,
-    file: PathBuf,
+    file: Option<PathBuf>,
 }
 
 impl Places {
     /// Where `key` was written, and what.
     pub(super) fn of(&self, key: &str) -> (Place, Option<String>) {
-        let nowhere = || (Place::File { file: self.file.clone(), at: None }, None);
-        self.keys.get(key).cloned().unwrap_or_else(nowhere)
+        self.keys.get(key).cloned().unwrap_or_else(|| (place_for(key, self.file.as_deref(), None), None))
+    }
+}
+
+/// The place for `key`: in the file, or in its variable when there is no file.
+fn place_for(key: &str, file: Option<&Path>, at: Option<Position>) -> Place {
+    match file {
+        Some(file) => Place::File { file: file.to_owned(), at },
+        None => Place::Variable(keys::variable_in(key)),
     }
 }
 
 impl<'i> Findings<'i> {
     /// Nothing found yet in `text`, which is the contents of `file` and reads as `document`.
-    pub(super) fn new(file: &'i Path, text: &'i str, document: Document<'i>) -> Self {
+    pub(super) fn new(file: Option<&'i Path>, text: &'i str, document: Document<'i>) -> Self {
         Self {
             problems: Vec::new(),
             warnings: Vec::new(),
@@ -115,7 +123,7 @@ impl<'i> Findings<'i> {
     /// Where each key was written.
     pub(super) fn places(&self) -> Places {
         let keys = KEYS.iter().map(|key| (key.path, self.place(key.path)));
-        Places { keys: keys.collect(), file: self.file.to_owned() }
+        Places { keys: keys.collect(), file: self.file.map(Path::to_owned) }
     }
 
     /// Whether file or environment say anything about `key`.
@@ -128,16 +136,15 @@ impl<'i> Findings<'i> {
         Problem { key: key.to_owned(), place, value, what, help }
     }
 
-    /// Where `key` was written and what; when it was not, the table where it would stand.
+    /// Where `key` was written and what; when it was not, the table or the variable where it would stand.
     fn place(&self, key: &str) -> (Place, Option<String>) {
         if let Some((variable, value)) = self.overridden.get(key) {
             return (Place::Variable(variable.clone()), Some(value.clone()));
         }
-        let file = self.file.to_owned();
         let found = |path: &str| self.document.find(path);
         if let Some(found) = found(key) {
             let value = self.text.get(found.value.clone()).map(String::from);
-            return (Place::File { file, at: Some(Position::of(self.text, found.value)) }, value);
+            return (place_for(key, self.file, Some(Position::of(self.text, found.value))), value);
         }
         // A table that only the environment makes stands in the variables of its keys.
         let inside = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
@@ -145,6 +152,6 @@ impl<'i> Findings<'i> {
             return (Place::Variable(variable.clone()), Some(value.clone()));
         }
         let table = key.rsplit_once('.').and_then(|(table, _)| found(table));
-        (Place::File { file, at: table.map(|table| Position::of(self.text, table.key)) }, None)
+        (place_for(key, self.file, table.map(|table| Position::of(self.text, table.key))), None)
     }
 }

@@ -104,7 +104,12 @@ pub struct Key {
 impl Key {
     /// The environment variable that overrides it: `RINGSIDE_LISTEN_ADDRESS`.
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.path.replace('.', "_").to_uppercase())
+        variable(self.path)
+    }
+
+    /// Whether it stands in this table, or in one inside it.
+    fn is_in(&self, table: &str) -> bool {
+        self.path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'))
     }
 
     /// The table it stands in: `listen`.
@@ -266,7 +271,16 @@ pub fn find(path: &str) -> Option<&'static Key> {
 
 /// Whether `path` is a table with keys of ours in it.
 pub(super) fn is_table(path: &str) -> bool {
-    KEYS.iter().any(|key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+    KEYS.iter().any(|key| key.is_in(path))
+}
+
+/// The variable that gives `path`; of a table, that of its first key.
+pub(super) fn variable_in(path: &str) -> String {
+    variable(KEYS.iter().find(|key| key.is_in(path)).map_or(path, |key| key.path))
+}
+
+fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "_").to_uppercase())
 }
 
 /// The names that may stand in `table`: its keys and its tables. The root is `""`.
@@ -292,7 +306,7 @@ pub(super) fn tables_with(name: &str) -> Vec<&'static str> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{KEYS, Key, find, is_table, names_in, tables_with};
+    use super::{KEYS, Key, find, is_table, names_in, tables_with, variable_in};
 
     #[test]
     fn paths_and_variables_are_unique() {
@@ -300,6 +314,9 @@ mod tests {
         let variables: BTreeSet<_> = KEYS.iter().map(Key::variable).collect();
         assert_eq!((paths.len(), variables.len()), (KEYS.len(), KEYS.len()));
         assert_eq!(find("listen.address").unwrap().variable(), "RINGSIDE_LISTEN_ADDRESS");
+        for (path, variable) in [("listen.address", "LISTEN_ADDRESS"), ("tls", "TLS_CERTIFICATE")] {
+            assert_eq!(variable_in(path), format!("RINGSIDE_{variable}"));
+        }
     }
 
     #[test]

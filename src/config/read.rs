@@ -18,23 +18,18 @@ use super::problem::{Place, Position, Problem, Problems};
 use super::raw::Raw;
 use super::suggest;
 
-/// Reads `text`, the contents of `file`, and lets `env` override it.
+/// Reads the file, where there is one (its text, and its name), and lets `env` override it.
 ///
 /// # Errors
 /// The one problem of a text that is not TOML. All others are in the findings.
 pub(super) fn read<'i>(
-    text: &'i str,
-    file: &'i Path,
+    file: Option<(&'i str, &'i Path)>,
     env: &'i [(OsString, OsString)],
 ) -> Result<(Raw, Findings<'i>), Problems> {
-    let mut document = Document::parse(text).map_err(|error| Problems(vec![syntax(&error, text, file)]))?;
-    let mut findings = Findings::new(file, text, document.clone());
-    for _ in 0..=document.size() {
-        let Err(error) = document.raw() else { break };
-        let (path, problem) = misfit(&error, text, file, &document, &mut findings);
-        findings.problems.push(problem);
-        document.strike(&path);
-    }
+    let (mut document, mut findings) = match file {
+        Some((text, file)) => self::file(text, file)?,
+        None => (Document::empty(), Findings::new(None, "", Document::empty())),
+    };
     for (name, value) in env {
         if let Some(name) = name.to_str().filter(|name| is_ours(name)) {
             variable(name, value, &mut document, &mut findings);
@@ -42,6 +37,19 @@ pub(super) fn read<'i>(
     }
     let raw = document.raw().unwrap_or_default();
     Ok((raw, findings))
+}
+
+/// What fits of `text`, the contents of `file`.
+fn file<'i>(text: &'i str, file: &'i Path) -> Result<(Document<'i>, Findings<'i>), Problems> {
+    let mut document = Document::parse(text).map_err(|error| Problems(vec![syntax(&error, text, file)]))?;
+    let mut findings = Findings::new(Some(file), text, document.clone());
+    for _ in 0..=document.size() {
+        let Err(error) = document.raw() else { break };
+        let (path, problem) = misfit(&error, text, file, &document, &mut findings);
+        findings.problems.push(problem);
+        document.strike(&path);
+    }
+    Ok((document, findings))
 }
 
 fn syntax(error: &Error, text: &str, file: &Path) -> Problem {

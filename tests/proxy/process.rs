@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
+use tempfile::TempDir;
 
 use crate::support::app::App;
 use crate::support::binary::{Binary, run_to_end};
@@ -171,6 +172,58 @@ fn check_names_every_mistake_at_once() {
     for key in ["listen.address", "tls.certificate", "app.address", "auth.jwt.algorithms", "timeouts.closing"] {
         assert!(output.contains(key), "{key} is not named:\n{output}");
     }
+}
+
+#[test]
+fn the_environment_alone_configures_it() {
+    let app = App::unix();
+    let (dir, elsewhere) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+    material::write_files(dir.path());
+    let command = |dir: &TempDir, name: &str, variables: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringside"));
+        command.arg(name).current_dir(dir.path()).env_clear().envs(variables.iter().copied());
+        command
+    };
+    let check = |dir: &TempDir, variables: &[(&str, &str)]| {
+        let output = command(dir, "check", variables).output().expect("the binary");
+        (output.status.code(), String::from_utf8(output.stdout).expect("UTF-8"))
+    };
+    let variables = [
+        ("RINGSIDE_LISTEN_ADDRESS", "127.0.0.1:0"),
+        ("RINGSIDE_TLS_CERTIFICATE", "tls.crt"),
+        ("RINGSIDE_TLS_KEY", "tls.key"),
+        ("RINGSIDE_APP_ADDRESS", app.address()),
+        ("RINGSIDE_RUNTIME_ENGINE", "epoll"),
+    ];
+    let (status, output) = check(&dir, &variables);
+    assert_eq!(status, Some(0), "{output}");
+    assert!(output.contains("\nenvironment: good: wss://127.0.0.1:0 -> "), "{output}");
+    let (status, output) = check(&elsewhere, &variables);
+    assert_eq!(status, Some(1), "{output}");
+    assert!(
+        output.contains("--> RINGSIDE_TLS_KEY=\"tls.key\"") && output.ends_with("environment: 2 problems\n"),
+        "{output}"
+    );
+
+    let (status, output) = check(&elsewhere, &[("RINGSIDE_CONFIG", "")]);
+    assert_eq!(status, Some(1), "{output}");
+    for way in ["--> ringside.toml", "--config", "RINGSIDE_CONFIG", "./ringside.toml", "RINGSIDE_APP_ADDRESS"] {
+        assert!(output.contains(way), "{way} is not named:\n{output}");
+    }
+    // A file that is named, or is there, goes before it.
+    let named = [&variables[..], &[("RINGSIDE_CONFIG", "absent.toml")]].concat();
+    assert!(check(&dir, &named).1.contains("--> absent.toml"));
+    fs::write(elsewhere.path().join("ringside.toml"), "zebra = 1\n").expect("a file");
+    assert!(check(&elsewhere, &variables).1.contains("--> ringside.toml:1:1"));
+
+    let binary = Binary::spawn(command(&dir, "run", &variables), dir);
+    let (mut client, mut joined) = join(&binary, &app);
+    client.send(&frame::from_client(TEXT, b"hello"));
+    assert_eq!(joined.frame().payload.len(), 5);
+    binary.signal(Signal::TERM);
+    drop((client, joined));
+    let (status, output) = binary.exit();
+    assert_eq!(status, Some(0), "{output}");
 }
 
 /// A request with `token` in each place.

@@ -32,7 +32,12 @@ pub(crate) struct Binary {
 impl Binary {
     /// Starts it in front of the app at this address, and waits until it listens.
     pub(crate) fn start(setup: &Setup, app: &str) -> Self {
-        let (dir, mut command) = command(setup, app);
+        let (dir, command) = command(setup, app);
+        Self::spawn(command, dir)
+    }
+
+    /// The same for this command, whose files are in `dir`.
+    pub(crate) fn spawn(mut command: Command, dir: TempDir) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
         let (to_lines, lines) = channel();
         for output in [boxed(child.stdout.take()), boxed(child.stderr.take())] {

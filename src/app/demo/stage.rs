@@ -11,7 +11,7 @@ use super::dir::Dir;
 use super::echo;
 use super::tokens::{AUDIENCE, ISSUER, Tokens};
 use crate::app::serve::Server;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Source};
 use crate::control::export::Taps;
 use crate::control::log::{self, Guard};
 
@@ -47,7 +47,8 @@ impl Stage {
         }
         echo::start(&dir.file("app.sock")).map_err(DemoError::App)?;
         let variables = env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(VARIABLES.as_bytes()));
-        let Loaded { config, .. } = Config::load(&dir.file("ringside.toml"), variables).map_err(DemoError::Config)?;
+        let source = Source::File(dir.file("ringside.toml"));
+        let Loaded { config, .. } = Config::load(&source, variables).map_err(DemoError::Config)?;
         let log = log::init(&config.log)?;
         let server = Server::start(config, taps)?;
         Ok(Self { server, certificate, tokens, dir, _log: log })

@@ -2,11 +2,11 @@
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{fs, io};
 
 use super::super::cli::Top;
-use crate::config::{Config, Problems, keys};
+use crate::config::{Config, Loaded, Problems, Source};
 
 /// Where a sidecar's admin endpoint is when nothing says where: the default of `admin.address`.
 const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901);
@@ -20,13 +20,10 @@ pub(super) enum TargetError {
     Host(String, io::Error),
     #[error("cannot read {}: {error}; name the sidecar's admin endpoint with --admin instead", file.display())]
     Read { file: PathBuf, error: io::Error },
-    #[error("{} is wrong, as `ringside check` tells:\n{problems}", file.display())]
-    Config { file: PathBuf, problems: Problems },
-    #[error(
-        "{} has no admin endpoint to ask: put [admin] with address = \"{USUAL}\" into it and start the sidecar again",
-        .0.display()
-    )]
-    NoAdmin(PathBuf),
+    #[error("{from} is wrong, as `ringside check` tells:\n{problems}")]
+    Config { from: Source, problems: Problems },
+    #[error("{0} has no admin endpoint to ask: {how} and start the sidecar again", how = remedy(.0))]
+    NoAdmin(Source),
 }
 
 /// The admin endpoint that the command line names, else that of the configuration. Without either it is the usual one.
@@ -34,13 +31,34 @@ pub(super) fn find(args: &Top, env: &[(OsString, OsString)]) -> Result<SocketAdd
     if let Some(admin) = &args.admin {
         return resolve(admin);
     }
-    let variable = env.iter().find(|(name, _)| name == keys::FILE).map(|(_, value)| value.clone());
-    let named = args.configured.named(variable.clone());
-    let file = args.configured.file(variable);
-    match fs::read_to_string(&file) {
-        Ok(text) => configured(&text, file, env),
-        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(USUAL),
-        Err(error) => Err(TargetError::Read { file, error }),
+    let is_named = args.configured.named(env).is_some();
+    match configured(args.configured.source(env), env) {
+        Err(TargetError::Read { error, .. }) if !is_named && error.kind() == io::ErrorKind::NotFound => Ok(USUAL),
+        found => found,
+    }
+}
+
+fn configured(from: Source, env: &[(OsString, OsString)]) -> Result<SocketAddr, TargetError> {
+    let env = env.iter().cloned();
+    // Not loaded: whoever looks may not read the files that it names.
+    let parsed = match &from {
+        Source::Environment => Config::parse_env(env),
+        Source::File(file) => match fs::read_to_string(file) {
+            Ok(text) => Config::parse(&text, file, env),
+            Err(error) => return Err(TargetError::Read { file: file.clone(), error }),
+        },
+    };
+    match parsed {
+        Ok(Loaded { config, .. }) => config.admin.map(|admin| near(admin.address)).ok_or(TargetError::NoAdmin(from)),
+        Err(problems) => Err(TargetError::Config { from, problems }),
+    }
+}
+
+/// How to get an admin endpoint into this configuration.
+fn remedy(from: &Source) -> String {
+    match from {
+        Source::File(_) => format!("put [admin] with address = \"{USUAL}\" into it"),
+        Source::Environment => format!("set RINGSIDE_ADMIN_ADDRESS={USUAL}"),
     }
 }
 
@@ -52,17 +70,6 @@ fn resolve(admin: &str) -> Result<SocketAddr, TargetError> {
     let mut found = (host, port).to_socket_addrs().map_err(|error| TargetError::Host(admin.into(), error))?;
     let found = found.next().ok_or_else(|| TargetError::Host(admin.into(), io::ErrorKind::NotFound.into()))?;
     Ok(near(found))
-}
-
-fn configured(text: &str, file: PathBuf, env: &[(OsString, OsString)]) -> Result<SocketAddr, TargetError> {
-    // Not loaded: whoever looks may not read the files that it names.
-    match Config::parse(text, Path::new(&file), env.iter().cloned()) {
-        Ok(loaded) => match loaded.config.admin {
-            Some(admin) => Ok(near(admin.address)),
-            None => Err(TargetError::NoAdmin(file)),
-        },
-        Err(problems) => Err(TargetError::Config { file, problems }),
-    }
 }
 
 /// Who listens on every address can be asked on loopback.
@@ -83,16 +90,19 @@ mod tests {
     use clap::Parser as _;
 
     use super::super::super::cli::{Cli, Command};
-    use super::{USUAL, find};
-    use crate::config::keys;
+    use super::{USUAL, configured, find};
+    use crate::config::{Source, keys};
 
     const APP: &str = "[app]\naddress = \"127.0.0.1:3000\"\n";
+
+    fn os(env: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect()
+    }
 
     fn found(line: &str, env: &[(&str, &str)]) -> Result<String, String> {
         let words = ["ringside", "top"].into_iter().chain(line.split_whitespace());
         let Command::Top(top) = Cli::try_parse_from(words).unwrap().command else { panic!("not top") };
-        let env: Vec<_> = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value))).collect();
-        find(&top, &env).map(|address| address.to_string()).map_err(|error| error.to_string())
+        find(&top, &os(env)).map(|address| address.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -133,5 +143,18 @@ mod tests {
         assert!(found(&named, &[]).unwrap_err().contains("app.address"));
         fs::remove_file(&path).unwrap();
         assert!(found(&named, &[]).unwrap_err().contains("name the sidecar's admin endpoint with --admin"));
+    }
+
+    #[test]
+    fn the_environment_alone_may_be_the_configuration() {
+        let app = ("RINGSIDE_APP_ADDRESS", "127.0.0.1:3000");
+        let admin = ("RINGSIDE_ADMIN_ADDRESS", "127.0.0.1:98");
+        let found = |env: &[(&str, &str)]| configured(Source::Environment, &os(env)).map_err(|error| error.to_string());
+        assert_eq!(found(&[app, admin]).unwrap().to_string(), "127.0.0.1:98");
+        let error = found(&[app]).unwrap_err();
+        let start = "environment has no admin endpoint to ask: set RINGSIDE_ADMIN_ADDRESS=127.0.0.1:9901";
+        assert!(error.starts_with(start), "{error}");
+        let error = found(&[admin]).unwrap_err();
+        assert!(error.contains("RINGSIDE_APP_ADDRESS"), "{error}");
     }
 }
