@@ -2,7 +2,9 @@
 
 pub mod admin;
 pub mod export;
+pub mod http;
 pub mod log;
 pub mod recent;
 pub mod signals;
 pub mod subject;
+pub mod vitals;

@@ -12,10 +12,12 @@ use super::cli::Configured;
 use super::serve::{Server, StartError};
 use crate::config::{Config, Loaded, Problems};
 use crate::control::admin::connections::{Ask, Means};
-use crate::control::admin::{Admin, AdminError, Sources};
+use crate::control::admin::{Admin, Sources};
 use crate::control::export::Taps;
+use crate::control::http::BindError;
 use crate::control::log::{self, Guard};
 use crate::control::signals::Signals;
+use crate::control::vitals::Vitals;
 use crate::lifecycle::drain::{self, Drain};
 use crate::lifecycle::ready::Ready;
 use crate::ring::probe::Refused;
@@ -32,7 +34,7 @@ enum RunError {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
-    Admin(#[from] AdminError),
+    Bind(#[from] BindError),
     #[error("cannot start the control thread: {0}")]
     Control(#[from] io::Error),
 }
@@ -106,11 +108,14 @@ fn answer(admin: Admin, sources: Sources) -> Drain {
 
 fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {
     let drops = log.drops();
-    Sources {
+    let vitals = Vitals {
         workers: server.counters().iter().map(Arc::clone).collect(),
         ready,
         process: Box::new(server.process(move || drops.count())),
         drain: server.drain().clone(),
+    };
+    Sources {
+        vitals: Arc::new(vitals),
         pace: server.pace(),
         connections: Means::new(server.doors().iter().cloned().map(ask).collect(), server.recent(), server.shown()),
         filter: log.filter(),

@@ -152,12 +152,12 @@ fn a_filter_that_is_put_decides_from_then_on(engine: Engine) {
     break_off();
     assert_eq!(ask(admin, "GET /log/filter").body, "info\n");
     assert_eq!(put(admin, "info,ringside=loud").status(), 400);
-    let answer = put(admin, "info,ringside::admin=debug");
-    assert_eq!((answer.status(), answer.body.as_str()), (200, "info,ringside::admin=debug\nbefore: info\n"));
+    let answer = put(admin, "info,ringside::control=debug");
+    assert_eq!((answer.status(), answer.body.as_str()), (200, "info,ringside::control=debug\nbefore: info\n"));
     let line = binary.line("the filter changes");
-    assert!(line.contains(r#"from="info" to="info,ringside::admin=debug""#), "{line}");
+    assert!(line.contains(r#"from="info" to="info,ringside::control=debug""#), "{line}");
     break_off();
-    assert!(binary.line("connection ended").contains(" DEBUG ringside::admin: "));
+    assert!(binary.line("connection ended").contains(" DEBUG ringside::control: "));
 
     open_and_close(&mut binary, &app, &[]);
     assert_eq!(put(admin, "info,ringside::connection=off").status(), 200);

@@ -21,16 +21,16 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{HOST, HeaderValue, RETRY_AFTER};
 use hyper::http::uri::Authority;
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Sources, TEXT, is_from_a_page, not_for_pages, only, respond};
+use super::{Sources, is_from_a_page, not_for_pages};
+use crate::control::http::{Answer, JSON, TEXT, only, reads, respond};
 use crate::control::recent::Recent;
 use crate::control::subject::Subjects;
 use crate::peer::Side;
@@ -54,8 +54,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How long who asks waits for those who have asked before.
 const TURN: Duration = Duration::from_secs(2);
-
-const JSON: &str = "application/json";
 
 /// Asks a worker for at most so many of its connections, those that have relayed most before the others. `None` when it
 /// cannot answer. It may take for ever.
@@ -85,20 +83,20 @@ impl fmt::Debug for Means {
     }
 }
 
-/// An answer, and the turn of who asked for it.
-struct Answer {
+/// The answer's body, and the turn of who asked for it.
+struct Listing {
     json: Vec<u8>,
     _turn: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Answer {
+impl AsRef<[u8]> for Listing {
     fn as_ref(&self) -> &[u8] {
         &self.json
     }
 }
 
-pub(super) async fn answer(request: &Request<Incoming>, sources: &Sources) -> Response<Full<Bytes>> {
-    if ![Method::GET, Method::HEAD].contains(request.method()) {
+pub(super) async fn answer(request: &Request<Incoming>, sources: &Sources) -> Answer {
+    if !reads(request.method()) {
         return only("GET, HEAD");
     }
     if is_from_a_page(request) {
@@ -106,22 +104,19 @@ pub(super) async fn answer(request: &Request<Incoming>, sources: &Sources) -> Re
     }
     if !names_an_address(request) {
         let help = "ask by address, such as http://127.0.0.1:9901/connections, not by a name\n";
-        return respond(StatusCode::MISDIRECTED_REQUEST, TEXT, help.into());
+        return respond(StatusCode::MISDIRECTED_REQUEST, TEXT, help);
     }
     let Some(most) = most(request.uri().query()) else {
         let help = format!("write /connections?most=N, where N is 0 to {MOST}; without it, it is {USUAL}\n");
         return respond(StatusCode::BAD_REQUEST, TEXT, help);
     };
     let Ok(Ok(turn)) = timeout(TURN, Arc::clone(&sources.connections.turn).acquire_owned()).await else {
-        let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "others ask, too: try again\n".into());
+        let mut response = respond(StatusCode::SERVICE_UNAVAILABLE, TEXT, "others ask, too: try again\n");
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
         return response;
     };
     match serde_json::to_vec(&look(sources, most).await) {
-        Ok(json) => {
-            let body = Bytes::from_owner(Answer { json, _turn: turn });
-            respond(StatusCode::OK, JSON, String::new()).map(|_| Full::new(body))
-        }
+        Ok(json) => respond(StatusCode::OK, JSON, Bytes::from_owner(Listing { json, _turn: turn })),
         Err(error) => respond(StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")),
     }
 }
@@ -147,11 +142,12 @@ fn most(query: Option<&str>) -> Option<usize> {
 async fn look(sources: &Sources, most: usize) -> Connections {
     let Means { asks, recent, subjects, .. } = &sources.connections;
     let answers = ask(asks, most).await;
-    let process = (sources.process)();
-    let draining = sources.drain.began().is_some();
+    let vitals = &sources.vitals;
+    let process = (vitals.process)();
+    let draining = vitals.is_draining();
     let is_silent = |&(worker, answer): &(usize, &Option<Vec<Row>>)| {
         // In a drain, a worker ends when its last connection is gone.
-        let is_over = draining && sources.workers.get(worker).is_some_and(|counters| counters.held.get() == 0);
+        let is_over = draining && vitals.workers.get(worker).is_some_and(|counters| counters.held.get() == 0);
         answer.is_none() && !is_over
     };
     let workers_silent = answers.iter().enumerate().filter(is_silent).map(|(worker, _)| worker).collect();
@@ -168,7 +164,7 @@ async fn look(sources: &Sources, most: usize) -> Connections {
         engine: process.engine.into(),
         engine_why: process.engine_why,
         started: Time(process.started),
-        totals: totals(&sources.workers, process.connections_limit, draining),
+        totals: totals(&vitals.workers, process.connections_limit, draining),
         shown: rows.len(),
         workers_silent,
         connections: rows.iter().map(|row| tell::connection(row, subjects)).collect(),

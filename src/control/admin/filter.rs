@@ -9,13 +9,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use tokio::time::timeout;
 
-use super::{TEXT, is_from_a_page, not_for_pages, only, respond};
+use super::{is_from_a_page, not_for_pages};
+use crate::control::http::{Answer, TEXT, only, respond};
 use crate::control::log::{Filter, LogError};
 
 /// Longest filter that is taken.
@@ -34,7 +34,7 @@ enum Unread {
     Broken,
 }
 
-pub(super) async fn answer(request: Request<Incoming>, filter: &Filter) -> Response<Full<Bytes>> {
+pub(super) async fn answer(request: Request<Incoming>, filter: &Filter) -> Answer {
     match *request.method() {
         Method::GET | Method::HEAD => respond(StatusCode::OK, TEXT, format!("{}\n", filter.present())),
         Method::PUT if is_from_a_page(&request) => not_for_pages(),
@@ -46,7 +46,7 @@ pub(super) async fn answer(request: Request<Incoming>, filter: &Filter) -> Respo
     }
 }
 
-fn set(text: &str, filter: &Filter) -> Response<Full<Bytes>> {
+fn set(text: &str, filter: &Filter) -> Answer {
     let text = text.trim();
     match filter.set(text) {
         Ok(before) => respond(StatusCode::OK, TEXT, format!("{text}\nbefore: {before}\n")),
@@ -68,16 +68,16 @@ async fn text(body: Incoming) -> Result<String, Unread> {
     String::from_utf8(bytes.to_bytes().into()).map_err(|_| Unread::Broken)
 }
 
-fn unread(why: &Unread) -> Response<Full<Bytes>> {
+fn unread(why: &Unread) -> Answer {
     match why {
         Unread::TooLong => {
             respond(StatusCode::PAYLOAD_TOO_LARGE, TEXT, format!("a filter has at most {LONGEST} bytes\n"))
         }
-        Unread::TooSlow => respond(StatusCode::REQUEST_TIMEOUT, TEXT, "the filter did not come\n".into()),
+        Unread::TooSlow => respond(StatusCode::REQUEST_TIMEOUT, TEXT, "the filter did not come\n"),
         Unread::Broken => bad("the filter is not UTF-8, or breaks off"),
     }
 }
 
-fn bad(why: &str) -> Response<Full<Bytes>> {
+fn bad(why: &str) -> Answer {
     respond(StatusCode::BAD_REQUEST, TEXT, format!("{why}; {EXAMPLE}\n"))
 }

@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use super::connections::{Ask, Means};
-use super::{AGE, Admin, CONNECTIONS, Config, GRACE, HEAD, Sources};
+use super::{Admin, Config, Sources};
+use crate::control::http::{AGE, CONNECTIONS, GRACE, HEAD};
 use crate::control::log::Filter;
 use crate::control::recent::Recent;
 use crate::control::subject::{Choice, Subjects};
+use crate::control::vitals::Vitals;
 use crate::lifecycle::drain::{self, Drain, DrainWatch, Pace};
 use crate::lifecycle::ready::Ready;
 use crate::telemetry::counters::Counters;
@@ -49,14 +51,17 @@ impl Fixture {
         let (drain, worker) = drain::channel();
         let (filter, layer) = Filter::new("info").expect("a filter");
         let (recent, subjects) = (Recent::default(), Subjects::load(Choice::Hashed, None).expect("randomness"));
-        let sources = Sources {
-            connections: Means::new(asks, recent.clone(), subjects.clone()),
-            filter,
-            drain: drain.clone(),
-            pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
+        let vitals = Vitals {
             workers: vec![Arc::clone(&counters)],
             ready: ready.clone(),
             process: Box::new(process),
+            drain: drain.clone(),
+        };
+        let sources = Sources {
+            vitals: Arc::new(vitals),
+            pace: Pace { spread: Duration::from_secs(10), timeout: Duration::from_secs(90) },
+            connections: Means::new(asks, recent.clone(), subjects.clone()),
+            filter,
         };
         let (end, watch) = drain::channel();
         let server = tokio::spawn(admin.serve(sources, watch));
