@@ -14,6 +14,7 @@ mod collector;
 mod document;
 mod files;
 mod findings;
+mod health;
 pub mod keys;
 mod life;
 mod problem;
@@ -31,7 +32,7 @@ use std::path::{Path, PathBuf};
 use self::findings::Places;
 pub use self::problem::{Place, Position, Problem, Problems};
 pub use self::source::Source;
-use crate::control::{admin, export, log};
+use crate::control::{self, admin, export, log};
 use crate::http1::route::Routes;
 use crate::jwt::algorithm::Algorithm;
 use crate::jwt::verify;
@@ -67,6 +68,8 @@ pub struct Config {
     pub routes: Routes,
     /// `None`: no admin endpoint.
     pub admin: Option<admin::Config>,
+    /// `None`: no health endpoint.
+    pub health: Option<control::health::Config>,
     /// What is logged and how.
     pub log: log::Config,
 }

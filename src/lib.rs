@@ -20,7 +20,7 @@
 //! - **Workers**: one thread, one ring (or epoll instance), one `SO_REUSEPORT` listener each ([`worker`]). They share
 //!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters, and tells who is
 //!   connected when it is asked ([`worker::Door`]).
-//! - **Control**: one ordinary tokio runtime for signals and the admin endpoint ([`control`]).
+//! - **Control**: one ordinary tokio runtime for signals and the admin and health endpoints ([`control`]).
 //! - **Export**: one thread turns records into log lines and spans, and OpenTelemetry's batch thread ships those. Every
 //!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame. Where metrics
 //!   go over OTLP, one more thread reads the counters at an interval and sends them.
@@ -46,7 +46,7 @@
 //! | 8 | `main` |
 //! | 7 | [`app`]: the composition root, the only place that knows everybody |
 //! | 6 | [`config`]: what is written, then what is needed; every problem at once |
-//! | 5 | [`worker`]: accepts and runs connections; [`control`]: signals, admin endpoint, logs, export |
+//! | 5 | [`worker`]: accepts and runs connections; [`control`]: signals, admin and health endpoints, logs, export |
 //! | 4 | [`opening`]: from accept to the 101; [`relay`]: the driver of a session |
 //! | 3 | [`session`]: relaying, sans IO; [`upstream`]: the way to the app |
 //! | 2 | [`policy`]: who may come in; [`tls`]: records in buffers |

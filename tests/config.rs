@@ -14,6 +14,7 @@ use ringside::control::subject;
 use ringside::jwt::algorithm::Algorithm;
 use ringside::lifecycle::drain::Pace;
 use ringside::policy::auth::TokenSource;
+use ringside::policy::identity::HeaderName;
 use ringside::rate::{Action, Limit, Limits, Rate};
 use ringside::ring::engine::Choice;
 use ringside::session::{Keepalive, Notice};
@@ -225,7 +226,7 @@ fn tokens_can_be_verified_or_it_is_told() {
 #[test]
 fn defaults_are_those_of_the_table() {
     let mut tables = String::from("[app]\naddress = \"127.0.0.1:3000\"\n[tls]\ncertificate = \"c\"\nkey = \"k\"\n");
-    tables += "[auth.jwt]\nkeys = \"j\"\n[telemetry.traces]\nendpoint = \"http://a\"\n[admin]\n";
+    tables += "[auth.jwt]\nkeys = \"j\"\n[telemetry.traces]\nendpoint = \"http://a\"\n[admin]\n[health]\n";
     tables += "[telemetry.metrics]\nendpoint = \"http://a\"\n";
     tables += "[limits.connection]\nmessages = 9\n[limits.subject]\nmessages = 9\n[telemetry.traces.messages]\n";
     let silent = config(&tables);
@@ -260,6 +261,8 @@ fn defaults_are_those_of_the_table() {
     assert_eq!(silent.policy.from, [TokenSource::Header, TokenSource::Subprotocol]);
     assert_eq!(silent.jwt.unwrap().verify.leeway, Duration::from_secs(30));
     assert_eq!(silent.admin.unwrap().address, "127.0.0.1:9901".parse::<SocketAddr>().unwrap());
+    let health = silent.health.unwrap();
+    assert_eq!((health.address, health.probes.len()), ("0.0.0.0:9902".parse().unwrap(), 0));
     let traces = silent.traces.unwrap();
     let messages = Some(Messages { sampler: Sampler::ratio(0.01), per_second: 10.try_into().unwrap() });
     assert_eq!(
@@ -280,7 +283,8 @@ fn a_short_opening_needs_no_shorter_parts() {
 fn what_is_off_by_default_is_off() {
     let Loaded { config, warnings, .. } = parse(MINIMAL).unwrap();
     assert_eq!(config.service_name, None);
-    assert!(config.tls.is_none() && config.jwt.is_none() && config.admin.is_none() && config.traces.is_none());
+    assert!(config.tls.is_none() && config.jwt.is_none() && config.traces.is_none());
+    assert!(config.admin.is_none() && config.health.is_none());
     assert_eq!((config.session.expiry, config.worker.rates), (None, Limits::default()));
     let warned: Vec<_> = warnings.iter().map(|warning| warning.key.as_str()).collect();
     assert_eq!(warned, ["auth.jwt", "tls"]);
@@ -658,6 +662,7 @@ fn the_environment_alone_may_hold_everything() {
         ("RINGSIDE_TELEMETRY_METRICS_INTERVAL", "2s"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://b"),
         ("RINGSIDE_ADMIN_ADDRESS", "127.0.0.1:2"),
+        ("RINGSIDE_HEALTH_APP", r#"{ ready = "http://127.0.0.1:3000/healthz", live = "tcp://[::1]:3000" }"#),
     ];
     let file = r#"
 [app]
@@ -682,6 +687,8 @@ per_second = 7
 interval = "2s"
 [admin]
 address = "127.0.0.1:2"
+[health]
+app = { ready = "http://127.0.0.1:3000/healthz", live = "tcp://[::1]:3000" }
 "#;
     let alone = Config::parse_env(env).unwrap_or_else(|problems| panic!("{problems}"));
     // Relative paths start at the working directory, as they do for a file there.
@@ -747,6 +754,51 @@ fn the_endpoint_may_come_from_opentelemetry() {
         assert_eq!((found.len(), found[0].key.as_str()), (1, "telemetry.traces.endpoint"));
         assert!(found[0].what.contains(part), "{}", found[0]);
     }
+}
+
+#[test]
+fn what_is_asked_from_outside_is_what_is_written() {
+    let health =
+        |lines: &str| format!("{MINIMAL}{JWT}claims_to_headers = {{ tenant = \"x-tenant\" }}\n[health]\n{lines}");
+    let probes = "address = \"[::]:1\"\napp = { ready = \"http://localhost:3000/healthz?deep=1\", live-2 = \"tcp://127.0.0.1:2\" }";
+    let read = config(&health(probes)).health.unwrap();
+    assert_eq!(read.address, "[::]:1".parse::<SocketAddr>().unwrap());
+    assert_eq!(read.probes["ready"], "http://localhost:3000/healthz?deep=1".parse().unwrap());
+    assert_eq!(read.probes["live-2"], "tcp://127.0.0.1:2".parse().unwrap());
+    let identity: Vec<_> = read.identity.iter().map(HeaderName::as_str).collect();
+    assert_eq!(identity, ["x-ringside-subject", "x-tenant"]);
+
+    let longest = "a".repeat(63);
+    config(&health(&format!("app = {{ {longest} = \"tcp://127.0.0.1:3000\" }}")));
+    for (lines, key, part) in [
+        ("address = \"nowhere\"", "health.address", "not an IP address"),
+        ("address = \"127.0.0.1:8443\"", "health.address", "the same as listen.address (0.0.0.0:8443)"),
+        ("[admin]\naddress = \"127.0.0.1:9902\"", "health.address", "the same as admin.address (127.0.0.1:9902)"),
+        ("app = { ready = 3 }", "health.app.ready", "expected a string"),
+        ("app = \"tcp://127.0.0.1:3000\"", "health.app", "write a table from text to text"),
+        ("app = { r = \"http://10.0.0.1/\" }", "health.app", "\"r\": \"http://10.0.0.1/\" is not on loopback"),
+        ("app = { r = \"http://10.0.0.1/\" }", "health.app", "write \"http://127.0.0.1:PORT/PATH\" or"),
+        ("app = { r = \"https://127.0.0.1/\" }", "health.app", "begins neither with \"http://\" nor"),
+        ("app = { R = \"tcp://127.0.0.1:3000\" }", "health.app", "\"R\" is no name of a probe"),
+        ("app = { \"a/b\" = \"tcp://127.0.0.1:3000\" }", "health.app", "/app/NAME; write at most 63 of"),
+        ("app = { \"\" = \"tcp://127.0.0.1:3000\" }", "health.app", "\"\" is no name of a probe"),
+        ("app = { \"a\\nb\" = \"tcp://127.0.0.1:3000\" }", "health.app", "\"a\\nb\" is no name of a probe"),
+        ("app = { r = \"http://\\n\" }", "health.app", "\"r\": \"http://\\n\" is no URL"),
+        (&format!("app = {{ a{longest} = \"tcp://127.0.0.1:3000\" }}"), "health.app", "at most 63"),
+        ("app = { r = \"tcp://127.0.0.1:8443\" }", "health.app", "\"r\" reaches listen.address (0.0.0.0:8443)"),
+        ("app = { r = \"http://localhost:9902/app/r\" }", "health.app", "\"r\" reaches health.address (0.0.0.0:9902)"),
+        ("zebra = 1", "health.zebra", "may hold: address, app"),
+    ] {
+        let (_, path, message) = problem(&health(lines));
+        assert_eq!(path, key, "{lines}: {message}");
+        assert!(message.contains(part), "{lines}: {message}");
+    }
+    // Each has its place, and all are told.
+    let many: Vec<_> = (0..33).map(|n| format!("p{n} = \"tcp://127.0.0.1:3000\"\n")).collect();
+    let found = problems(&health(&format!("[health.app]\n{}A = \"http://app/\"\n", many.concat())));
+    let told: Vec<_> =
+        found.iter().map(|(line, _, message)| (*line, message.split([';', ' ']).next().unwrap())).collect();
+    assert_eq!(told, [(7, "34"), (41, "\"A\""), (41, "\"A\":")], "{found:?}");
 }
 
 #[test]
@@ -841,7 +893,7 @@ fn the_reference_means_the_defaults() {
     let text = fs::read_to_string(example("reference.toml")).unwrap();
     let mut tables = String::from("[app]\naddress = \"unix:app.sock\"\n");
     tables += "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"\n[auth.jwt]\nkeys = \"jwks.json\"\n";
-    tables += "[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"\n[admin]\n";
+    tables += "[telemetry.traces]\nendpoint = \"http://127.0.0.1:4318\"\n[admin]\n[health]\n";
     tables += "[telemetry.metrics]\nendpoint = \"http://127.0.0.1:4318\"\n";
     assert_eq!(config(&text), config(&tables));
     // Its spans of messages are commented out, and the defaults once they are not.

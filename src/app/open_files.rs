@@ -7,8 +7,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Descriptors of a connection: the client's socket and the app's.
 const PER_CONNECTION: u64 = 2;
 
-/// Descriptors for everything else: listeners, rings, logs, the admin endpoint, the collector, and clients that are
-/// about to be turned away.
+/// Descriptors for everything else: listeners, rings, logs, the admin and health endpoints, the collector, and clients that
+/// are about to be turned away.
 const RESERVED: u64 = 256;
 
 /// Raises the soft limit to the hard one, and returns how many connections there may be: as many as `wished`, or as

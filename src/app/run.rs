@@ -14,6 +14,7 @@ use crate::config::{Config, Loaded, Problems};
 use crate::control::admin::connections::{Ask, Means};
 use crate::control::admin::{Admin, Sources};
 use crate::control::export::Taps;
+use crate::control::health::Health;
 use crate::control::http::BindError;
 use crate::control::log::{self, Guard};
 use crate::control::signals::Signals;
@@ -23,7 +24,7 @@ use crate::lifecycle::ready::Ready;
 use crate::ring::probe::Refused;
 use crate::worker::Door;
 
-/// How long the admin endpoint may take over what it was asked before the drain was over.
+/// How long the endpoints may take over what they were asked before the drain was over.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Why the proxy did not run.
@@ -65,23 +66,18 @@ fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError>
     let control = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (server, second) = control.block_on(async {
         let signals = Signals::catch()?;
-        let admin = match &config.admin {
-            Some(admin) => Some(Admin::bind(admin).await?),
-            None => None,
-        };
+        let endpoints = Endpoints::bind(config).await?;
         let ready = Ready::default();
         let starting = ready.block("workers are starting");
         let mut server = Server::start(config.clone(), Taps::default())?;
         let drops = log.drops();
         server.export_metrics(move || drops.count())?;
         drop(starting);
-        let answering = admin.map(|admin| answer(admin, sources(&server, ready, &log)));
+        let answering = endpoints.serve(sources(&server, ready, &log));
         let drained = async {
             server.drained().await;
-            if let Some(answering) = answering {
-                answering.trigger();
-                let _ = timeout(LAST_ANSWERS, answering.done()).await;
-            }
+            answering.trigger();
+            let _ = timeout(LAST_ANSWERS, answering.done()).await;
         };
         let second = tokio::select! {
             which = signals.drain(server.drain()) => Some(which),
@@ -96,14 +92,41 @@ fn serve(Loaded { config, warnings, .. }: &Loaded) -> Result<ExitCode, RunError>
     Ok(ExitCode::SUCCESS)
 }
 
-/// Has the admin endpoint answer until what this returns is triggered.
-fn answer(admin: Admin, sources: Sources) -> Drain {
-    let (end, watch) = drain::channel();
-    if let Ok(address) = admin.address() {
-        tracing::info!(%address, "admin endpoint");
+/// What answers beside the workers, where it is configured.
+struct Endpoints {
+    admin: Option<Admin>,
+    health: Option<Health>,
+}
+
+impl Endpoints {
+    async fn bind(config: &Config) -> Result<Self, BindError> {
+        let mut endpoints = Self { admin: None, health: None };
+        if let Some(admin) = &config.admin {
+            endpoints.admin = Some(Admin::bind(admin).await?);
+        }
+        if let Some(health) = &config.health {
+            endpoints.health = Some(Health::bind(health).await?);
+        }
+        Ok(endpoints)
     }
-    tokio::spawn(admin.serve(sources, watch));
-    end
+
+    /// Has them answer until what this returns is triggered.
+    fn serve(self, sources: Sources) -> Drain {
+        let (end, watch) = drain::channel();
+        if let Some(health) = self.health {
+            if let Ok(address) = health.address() {
+                tracing::info!(%address, "health endpoint");
+            }
+            tokio::spawn(health.serve(Arc::clone(&sources.vitals), watch.clone()));
+        }
+        if let Some(admin) = self.admin {
+            if let Ok(address) = admin.address() {
+                tracing::info!(%address, "admin endpoint");
+            }
+            tokio::spawn(admin.serve(sources, watch));
+        }
+        end
+    }
 }
 
 fn sources(server: &Server, ready: Ready, log: &Guard) -> Sources {

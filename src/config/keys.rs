@@ -62,7 +62,7 @@ impl Kind {
             }
             Self::List => r#"a list of texts, such as ["one", "two"]"#.into(),
             Self::TextOrList => r#"one text in quotes, or a list such as ["one", "two"]"#.into(),
-            Self::Map => r#"a table from text to text, such as { tenant = "x-tenant" }"#.into(),
+            Self::Map => r#"a table from text to text, such as { name = "value" }"#.into(),
         }
     }
 
@@ -238,6 +238,13 @@ pub const KEYS: &[Key] = &[
         Some(r#""127.0.0.1:9901""#),
         "plain HTTP: /livez /readyz /metrics /connections /log/filter /drain",
     ),
+    key(
+        "health.address",
+        Kind::Listen,
+        Some(r#""0.0.0.0:9902""#),
+        "plain HTTP for outside the pod: /livez /readyz /metrics /app/<name>",
+    ),
+    key("health.app", Kind::Map, Some("{}"), "probes of an app on loopback, by name: http:// or tcp:// URLs"),
     key("log.format", Kind::Choice(&["text", "json"]), Some(r#""text""#), "how log lines look"),
     key("log.filter", Kind::Text, Some(r#""info""#), "what is logged, such as \"info\" or \"ringside=debug\""),
     key(
@@ -325,6 +332,6 @@ mod tests {
         assert_eq!(names_in("telemetry"), ["service_name", "routes", "traces", "metrics"]);
         assert!(names_in("").contains(&"auth"));
         assert!(is_table("auth") && is_table("auth.jwt") && !is_table("auth.jwt.keys") && !is_table("auth.j"));
-        assert_eq!(tables_with("address"), ["listen", "app", "admin"]);
+        assert_eq!(tables_with("address"), ["listen", "app", "admin", "health"]);
     }
 }

@@ -30,6 +30,7 @@ pub(super) struct Raw {
     pub(super) drain: Drain,
     pub(super) telemetry: Telemetry,
     pub(super) admin: Option<Admin>,
+    pub(super) health: Option<Health>,
     pub(super) log: Log,
     pub(super) runtime: Runtime,
 }
@@ -218,6 +219,19 @@ pub(super) struct Admin {
 impl Default for Admin {
     fn default() -> Self {
         Self { address: "127.0.0.1:9901".into() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Health {
+    pub(super) address: String,
+    pub(super) app: BTreeMap<String, String>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { address: "0.0.0.0:9902".into(), app: BTreeMap::new() }
     }
 }
 

@@ -10,9 +10,9 @@ use tracing_subscriber::EnvFilter;
 
 use super::bounds::{self, DAY, MILLISECOND};
 use super::findings::Findings;
-use super::{Config, address, auth, collector, keys, life, rates, raw, traces};
+use super::{Config, address, auth, collector, health, keys, life, rates, raw, traces};
 use crate::bytesize::ByteSize;
-use crate::control::{admin, log};
+use crate::control::{self, admin, log};
 use crate::ring::engine::Choice;
 use crate::telemetry::trace::Sampler;
 use crate::upstream::Address;
@@ -28,8 +28,9 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
     timeouts(&raw.timeouts, raw.tls.is_some(), findings);
     let admin =
         raw.admin.map(|admin| admin::Config { address: self::listen("admin.address", &admin.address, findings) });
-    neighbours(listen, admin.as_ref(), &app, findings);
     let (jwt, policy) = auth::resolve(raw.auth.jwt, &raw.access, raw.limits.token, base, findings);
+    let health = raw.health.map(|raw| health::resolve(raw, &policy, findings));
+    neighbours(listen, admin.as_ref(), health.as_ref(), &app, findings);
     Config {
         worker,
         tls: tls(raw.tls, base, findings),
@@ -50,11 +51,12 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         service_name: service_name(raw.telemetry.service_name, findings),
         routes: traces::routes(&raw.telemetry.routes, findings),
         admin,
+        health,
         log: log(raw.log, base, findings),
     }
 }
 
-fn listen(key: &'static str, text: &str, findings: &mut Findings<'_>) -> SocketAddr {
+pub(super) fn listen(key: &'static str, text: &str, findings: &mut Findings<'_>) -> SocketAddr {
     text.parse().unwrap_or_else(|_| {
         findings.wrong(key, "not an IP address and a port", format!("write {}", keys::Kind::Listen.form()));
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
@@ -148,10 +150,25 @@ fn timeouts(timeouts: &raw::Timeouts, tls: bool, findings: &mut Findings<'_>) {
 }
 
 /// No two of ours may listen in the same place, and we may not be our own app.
-fn neighbours(listen: SocketAddr, admin: Option<&admin::Config>, app: &Address, findings: &mut Findings<'_>) {
-    if admin.is_some_and(|admin| address::collide(admin.address, listen)) {
-        let what = format!("the same as listen.address ({listen})");
-        findings.wrong("admin.address", what, "give the admin endpoint a port of its own");
+fn neighbours(
+    listen: SocketAddr,
+    admin: Option<&admin::Config>,
+    health: Option<&control::health::Config>,
+    app: &Address,
+    findings: &mut Findings<'_>,
+) {
+    let mut ours = vec![("listen.address", listen)];
+    let endpoints =
+        [("admin.address", admin.map(|admin| admin.address)), ("health.address", health.map(|at| at.address))];
+    for (key, address) in endpoints {
+        let Some(address) = address else { continue };
+        if let Some((other, at)) = ours.iter().find(|(_, other)| address::collide(address, *other)) {
+            findings.wrong(key, format!("the same as {other} ({at})"), "give each a port of its own");
+        }
+        ours.push((key, address));
+    }
+    if let Some(health) = health {
+        health::of_the_app(health, &ours, findings);
     }
     if let Address::Tcp(addresses) = app
         && addresses.iter().any(|app| address::reaches(*app, listen))

@@ -55,7 +55,7 @@ mod tests {
     fn knows_where_a_key_belongs() {
         assert_eq!(for_key("listen", "adress"), ("did you mean \"address\"?".into(), Some("listen.address".into())));
         assert_eq!(for_key("listen", "certificate"), ("this key belongs in [tls]".into(), None));
-        assert_eq!(for_key("", "address").0, "this key belongs in [listen] or [app] or [admin]");
+        assert_eq!(for_key("", "address").0, "this key belongs in [listen] or [app] or [admin] or [health]");
         assert_eq!(for_key("listen", "certficate").0, "did you mean \"certificate\" in [tls]?");
         assert_eq!(for_key("tls", "zebra").0, "remove it; [tls] may hold: certificate, key, client_ca");
     }

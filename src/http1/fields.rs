@@ -45,7 +45,7 @@ impl<'h> HopByHop<'h> {
 }
 
 /// Whether a field is hop-by-hop whatever `Connection` says. `folded` comes from [`folded`].
-pub(super) fn is_hop_by_hop(folded: &str) -> bool {
+pub fn is_hop_by_hop(folded: &str) -> bool {
     HOP_BY_HOP.contains(&folded)
 }
 

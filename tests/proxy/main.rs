@@ -27,6 +27,7 @@ mod limiting;
 mod living;
 mod logging;
 mod metering;
+mod probing;
 mod process;
 mod refusing;
 mod relaying;

@@ -76,6 +76,11 @@ impl Binary {
         self.address_in("admin endpoint")
     }
 
+    /// Where its health endpoint listens. It says so before it says where the admin endpoint does, and only once.
+    pub(crate) fn health(&mut self) -> SocketAddr {
+        self.address_in("health endpoint")
+    }
+
     /// The address in the next line that contains this.
     fn address_in(&mut self, wanted: &str) -> SocketAddr {
         let line = self.line(wanted);
