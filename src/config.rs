@@ -150,7 +150,7 @@ impl Config {
             None => "no authentication".into(),
         };
         let app = address::show(&self.upstream.address);
-        let engine = resolve::show(self.worker.engine);
+        let engine = self.worker.engine.as_str();
         format!("{scheme}://{} -> {app}; {auth}; engine {engine}", self.worker.listen)
     }
 }

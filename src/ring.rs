@@ -14,6 +14,7 @@
 
 pub mod engine;
 mod epoll;
+pub mod host;
 pub mod lease;
 pub mod listener;
 mod op;

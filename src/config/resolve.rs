@@ -13,7 +13,6 @@ use super::findings::Findings;
 use super::{Config, address, auth, collector, health, keys, life, rates, raw, traces};
 use crate::bytesize::ByteSize;
 use crate::control::{self, admin, log};
-use crate::ring::engine::Choice;
 use crate::telemetry::trace::Sampler;
 use crate::upstream::Address;
 use crate::{opening, relay, tls, upstream, worker};
@@ -202,14 +201,5 @@ fn log(raw: raw::Log, base: &Path, findings: &mut Findings<'_>) -> log::Config {
         subject_key: findings.file("log.subject_key_file", raw.subject_key_file, base),
         sampler: Sampler::ratio(raw.sample_ratio),
         noise: raw.noise,
-    }
-}
-
-/// The engine as it is written in a configuration.
-pub(super) const fn show(engine: Choice) -> &'static str {
-    match engine {
-        Choice::Auto => "auto",
-        Choice::IoUring => "io_uring",
-        Choice::Epoll => "epoll",
     }
 }

@@ -1,15 +1,20 @@
 //! Whether this kernel lets us use `io_uring`: found out by using it.
 //!
 //! Version numbers do not tell: seccomp profiles, sysctls and sandboxes refuse rings on the newest kernels. The
-//! probe sets up a ring with the flags a worker uses and runs the operations a connection uses.
+//! probe sets up a ring with the flags a worker uses and runs every operation a worker uses.
 
+use std::cell::Cell;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use super::engine::Engine;
+use super::host::{Host, Seccomp};
+use super::op;
 use super::pool::Pool;
 use super::runtime::Runtime;
 use super::stream::Stream;
@@ -19,10 +24,10 @@ use crate::bytesize::ByteSize;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a ring was refused at, and why that may be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Refused {
     step: &'static str,
-    error: io::Error,
+    error: Arc<io::Error>,
     causes: Vec<Cause>,
 }
 
@@ -35,7 +40,7 @@ pub struct Cause {
     pub remedy: &'static str,
 }
 
-/// Sets up a ring and moves bytes through it.
+/// Sets up a ring and does everything on it that a worker does.
 ///
 /// # Errors
 /// Whatever the kernel refuses.
@@ -44,67 +49,65 @@ pub fn io_uring() -> Result<(), Refused> {
     std::thread::spawn(exercise)
         .join()
         .unwrap_or_else(|_| Err(("run", io::Error::other("the probe panicked"))))
-        .map_err(|(step, error)| Refused { step, causes: causes(&error, &Host::look()), error })
+        .map_err(|(step, error)| Refused::new(step, error, &Host::look()))
 }
 
 fn exercise() -> Result<(), (&'static str, io::Error)> {
     let runtime = Runtime::new(Engine::IoUring, 1).map_err(|error| ("set up a ring", error))?;
-    let (near, far) = Socket::pair(Domain::UNIX, Type::STREAM, None).map_err(|error| ("make a socket pair", error))?;
+    let step = Cell::new("");
     runtime.block_on(async {
-        tokio::time::timeout(PATIENCE, echo(near, far))
-            .await
-            .unwrap_or_else(|_| Err(("move bytes", io::ErrorKind::TimedOut.into())))
+        let done = tokio::time::timeout(PATIENCE, converse(&step)).await;
+        done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map_err(|error| (step.get(), error))
     })
 }
 
-async fn echo(near: Socket, far: Socket) -> Result<(), (&'static str, io::Error)> {
+/// One connection over a socket that needs neither a file nor a network, from its accept to a cancelled wait. Leaves the
+/// step that is under way in `step`.
+async fn converse(step: &Cell<&'static str>) -> io::Result<()> {
     const WORD: &[u8] = b"ringside";
+    step.set("listen on a Unix socket");
+    let listener = Rc::new(Socket::new(Domain::UNIX, Type::STREAM, None)?);
+    // Bound to nothing in particular, it gets an abstract address that is free.
+    listener.bind(&SockAddr::unix("")?)?;
+    listener.listen(1)?;
+    let address = listener.local_addr()?;
+    step.set("accept and connect");
+    let accepting = async { op::accept(&listener).await.0.and_then(op::accepted).inspect_err(|_| step.set("accept")) };
+    let connecting = async { Stream::connect(Engine::IoUring, address).await.inspect_err(|_| step.set("connect")) };
+    let (accepted, near) = tokio::try_join!(accepting, connecting)?;
+    let far = Stream::new(Engine::IoUring, accepted)?;
+
+    step.set("send");
     let pool = Pool::new(ByteSize::bytes(0), Box::new(|| ()));
-    let near = Stream::new(Engine::IoUring, near).map_err(|error| ("take a socket", error))?;
-    let far = Stream::new(Engine::IoUring, far).map_err(|error| ("take a socket", error))?;
     let mut lease = pool.lend().await;
     lease.append(WORD);
-    let (sent, _) = near.send(lease).await;
-    sent.map_err(|error| ("send", error))?;
-    far.readable().await.map_err(|error| ("poll", error))?;
+    near.send(lease).await.0?;
+    step.set("poll");
+    far.readable().await?;
+    step.set("receive");
     let (received, lease) = far.recv(pool.lend().await, WORD.len()).await;
-    received.map_err(|error| ("receive", error))?;
+    received?;
     if lease.bytes() != WORD {
-        return Err(("receive", io::Error::other("other bytes than were sent")));
+        return Err(io::Error::other("other bytes than were sent"));
     }
-    Ok(())
-}
 
-/// What the host says about itself.
-struct Host {
-    /// `kernel.io_uring_disabled`, where the kernel has it.
-    disabled: Option<u8>,
-    /// Whether a seccomp filter is on this process.
-    seccomp: bool,
-    /// Kernel release.
-    release: String,
-}
-
-impl Host {
-    fn look() -> Self {
-        let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-        Self {
-            disabled: read("/proc/sys/kernel/io_uring_disabled").trim().parse().ok(),
-            seccomp: read("/proc/self/status")
-                .lines()
-                .any(|line| line.strip_prefix("Seccomp:").is_some_and(|mode| mode.trim() == "2")),
-            release: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-        }
+    step.set("cancel");
+    let waiting = op::poll_readable(&listener);
+    op::cancel_all(&listener);
+    match waiting.await.0 {
+        Err(error) if error.raw_os_error() == Some(libc::ECANCELED) => Ok(()),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::other("the wait was not cancelled")),
     }
 }
 
 /// The likely causes of `error`, the likeliest first.
 fn causes(error: &io::Error, host: &Host) -> Vec<Cause> {
-    let sysctl = host.disabled.filter(|level| *level > 0).map(|level| Cause {
-        what: format!("the sysctl kernel.io_uring_disabled is {level}"),
+    let sysctl = (!host.is_enabled()).then(|| Cause {
+        what: format!("the sysctl kernel.io_uring_disabled is {}", host.disabled.unwrap_or_default()),
         remedy: "set it to 0; or at 1, add our group to kernel.io_uring_group",
     });
-    let seccomp = host.seccomp.then(|| Cause {
+    let seccomp = (host.seccomp == Some(Seccomp::Filter)).then(|| Cause {
         what: "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring"
             .into(),
         remedy: "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register",
@@ -127,6 +130,21 @@ fn causes(error: &io::Error, host: &Host) -> Vec<Cause> {
 }
 
 impl Refused {
+    /// The kernel answered `step` with `error`, on this host.
+    pub fn new(step: &'static str, error: io::Error, host: &Host) -> Self {
+        Self { step, causes: causes(&error, host), error: Arc::new(error) }
+    }
+
+    /// What could not be done: `set up a ring`.
+    pub const fn step(&self) -> &'static str {
+        self.step
+    }
+
+    /// What the kernel said to that.
+    pub fn error(&self) -> &io::Error {
+        &self.error
+    }
+
     /// The likely causes, the likeliest first.
     pub fn causes(&self) -> &[Cause] {
         &self.causes
@@ -141,28 +159,47 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.error)
+        Some(&*self.error)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
+    use std::{io, thread};
 
-    use super::{Host, causes};
+    use super::super::host::tests::plain;
+    use super::super::host::{Host, Seccomp};
+    use super::super::usage::{Operation, of_this_thread};
+    use super::{causes, exercise};
 
-    fn host(disabled: Option<u8>, seccomp: bool) -> Host {
-        Host { disabled, seccomp, release: "5.15.0".into() }
+    fn host(disabled: Option<u8>, seccomp: Seccomp) -> Host {
+        Host { disabled, seccomp: Some(seccomp), ..plain() }
     }
 
     #[test]
     fn names_the_likeliest_cause_first() {
         let first = |errno, host: &Host| causes(&io::Error::from_raw_os_error(errno), host)[0].what.clone();
-        assert!(first(libc::EPERM, &host(Some(2), true)).contains("io_uring_disabled is 2"));
-        assert!(first(libc::EPERM, &host(Some(0), true)).contains("seccomp"));
-        assert!(first(libc::ENOSYS, &host(None, true)).contains("seccomp"));
-        assert!(first(libc::ENOSYS, &host(None, false)).contains("kernel 5.15.0"));
-        assert!(first(libc::EINVAL, &host(Some(0), false)).contains("6.0"));
-        assert!(first(libc::ENOMEM, &host(Some(0), true)).contains("MEMLOCK"));
+        assert!(first(libc::EPERM, &host(Some(2), Seccomp::Filter)).contains("io_uring_disabled is 2"));
+        assert!(first(libc::EPERM, &host(Some(0), Seccomp::Filter)).contains("seccomp"));
+        assert!(first(libc::ENOSYS, &host(None, Seccomp::Filter)).contains("seccomp"));
+        assert!(first(libc::ENOSYS, &host(None, Seccomp::Off)).contains("kernel 5.15.0"));
+        assert!(first(libc::EINVAL, &host(Some(0), Seccomp::Off)).contains("6.0"));
+        assert!(first(libc::ENOMEM, &host(Some(0), Seccomp::Filter)).contains("MEMLOCK"));
+        let member = Host { in_group: true, ..host(Some(1), Seccomp::Filter) };
+        assert!(first(libc::EPERM, &member).contains("seccomp"), "the sysctl lets its group pass");
+    }
+
+    #[test]
+    fn does_all_that_a_worker_does() {
+        let asked = thread::spawn(|| {
+            let refused = exercise().err();
+            let usage = of_this_thread();
+            (refused, Operation::ALL.map(|operation| usage.operations(operation)))
+        });
+        let (refused, asked) = asked.join().expect("no panic");
+        match refused {
+            None => assert!(asked.iter().all(|times| *times > 0), "{asked:?} of {:?}", Operation::ALL),
+            Some((step, error)) => assert!(step == "set up a ring", "it gets a ring and then cannot {step}: {error}"),
+        }
     }
 }

@@ -6,7 +6,7 @@ use super::engine::{Choice, Engine};
 use super::probe::{self, Refused};
 
 /// The engine that will run, and why that one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Selected {
     /// Which.
     pub engine: Engine,
@@ -15,7 +15,7 @@ pub struct Selected {
 }
 
 /// Why an engine was selected.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Why {
     /// The configuration names it.
     Configured,
@@ -30,10 +30,18 @@ pub enum Why {
 /// # Errors
 /// `IoUring` was asked for and the kernel refuses it.
 pub fn select(choice: Choice) -> Result<Selected, Refused> {
+    select_by(choice, probe::io_uring)
+}
+
+/// The same by what `probe` finds, which is asked only when that matters.
+///
+/// # Errors
+/// `IoUring` was asked for and `probe` was refused it.
+pub fn select_by(choice: Choice, probe: impl FnOnce() -> Result<(), Refused>) -> Result<Selected, Refused> {
     match choice {
         Choice::Epoll => Ok(Selected { engine: Engine::Epoll, why: Why::Configured }),
-        Choice::IoUring => probe::io_uring().map(|()| Selected { engine: Engine::IoUring, why: Why::Configured }),
-        Choice::Auto => Ok(match probe::io_uring() {
+        Choice::IoUring => probe().map(|()| Selected { engine: Engine::IoUring, why: Why::Configured }),
+        Choice::Auto => Ok(match probe() {
             Ok(()) => Selected { engine: Engine::IoUring, why: Why::ProbePassed },
             Err(refused) => Selected { engine: Engine::Epoll, why: Why::ProbeRefused(refused) },
         }),
