@@ -1,5 +1,6 @@
 //! The `ringside` command: the composition root. It alone knows every module.
 
+mod capacity;
 pub mod check;
 pub mod cli;
 pub mod demo;

@@ -2,13 +2,13 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, interval_at};
 
+use super::capacity::{self, Capacity};
 use super::load::{self, LoadError};
 use super::{open_files, usage};
 use crate::config::Config;
@@ -19,10 +19,10 @@ use crate::lifecycle::drain::{self, Drain, Pace};
 use crate::opening::Snapshot;
 use crate::rate::subjects::Subjects;
 use crate::ring::engine::Engine;
+use crate::ring::listener;
 use crate::ring::probe::Refused;
 use crate::ring::select::{self, Selected, Why};
 use crate::ring::usage::{Operation, Usage};
-use crate::ring::{listener, pool};
 use crate::telemetry::counters::Counters;
 use crate::telemetry::names::Process;
 use crate::telemetry::report::{self, Reporter};
@@ -98,8 +98,8 @@ impl Server {
         let lines = Lines::new(&config.log, load::subjects(&config)?);
         let export = Export::start(traces, config.service_name.as_deref(), lines, events, taps)?;
 
-        let count = config.worker.workers.unwrap_or_else(cores).get();
-        let (address, listeners) = listener::bind(config.worker.listen, count)
+        let capacity = capacity(&config.worker);
+        let (address, listeners) = listener::bind(config.worker.listen, capacity.workers)
             .map_err(|source| StartError::Bind { address: config.worker.listen, source })?;
         let snapshot = Arc::new(Snapshot {
             config: config.opening,
@@ -109,7 +109,6 @@ impl Server {
             traces: spans,
             routes: config.routes,
         });
-        let connections = open_files::connections(config.worker.connections).div_ceil(count);
         let (drain, watch) = drain::channel();
         let (session, subjects) = (Arc::new(config.session), Subjects::new());
         let mut server = Self {
@@ -117,8 +116,8 @@ impl Server {
             engine,
             why: why.to_string(),
             started: SystemTime::now(),
-            connections: connections * count,
-            buffers: pool::bound(config.worker.buffers) * count,
+            connections: capacity.connections(),
+            buffers: capacity.buffers * capacity.workers,
             counters: Vec::new(),
             usages: Vec::new(),
             doors: Vec::new(),
@@ -136,7 +135,7 @@ impl Server {
                 index,
                 engine,
                 listener,
-                connections,
+                connections: capacity.per_worker,
                 buffers: config.worker.buffers,
                 snapshot: Arc::clone(&snapshot),
                 session: Arc::clone(&session),
@@ -153,7 +152,8 @@ impl Server {
             server.usages.push(usage);
             server.doors.push(door);
         }
-        tracing::info!(%address, %engine, workers = count, connections = connections * count, "listening");
+        let (workers, connections) = (capacity.workers, capacity.connections());
+        tracing::info!(%address, %engine, workers, connections, "listening");
         Ok(server)
     }
 
@@ -287,9 +287,18 @@ fn asked(usages: &[Arc<Usage>], operation: Operation) -> u64 {
     usages.iter().map(|usage| usage.operations(operation)).sum()
 }
 
-/// One worker per core that this process may use: std reads the CPU affinity and the quota of the cgroup.
-fn cores() -> NonZeroUsize {
-    thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+/// How much the proxy may take, now that it may open as many files as it can. Says when that is less than was asked for.
+fn capacity(config: &worker::Config) -> Capacity {
+    let capacity = Capacity::of(config, capacity::cores(), open_files::raise());
+    if let Some(wished) = capacity.excess() {
+        let allowed = capacity.allowed;
+        tracing::warn!(
+            wished,
+            allowed,
+            "listen.connections is more than the limit on open files allows: raise it (LimitNOFILE, ulimit -n)"
+        );
+    }
+    capacity
 }
 
 /// Says which engine runs and why, loudly when it is not the one to wish for.
