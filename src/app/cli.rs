@@ -14,7 +14,7 @@ const OVERVIEW: &str = "\
 A sidecar in front of one WebSocket app: takes wss:// from clients, checks their tokens, relays frames to the app.
 
   ringside demo                       see it work; needs nothing
-  ringside check --config FILE        everything that is wrong with a file, at once
+  ringside check --config FILE        would it run here, and what is wrong, all at once
   ringside run --config FILE          the proxy
   ringside top --config FILE          who is connected to it, live";
 
@@ -25,9 +25,11 @@ Environment:
                             Where no file is named and there is no ./ringside.toml, they are the configuration
 
 Exit codes:
-  0  done; of `run`: ended by SIGTERM or Ctrl-C
-  1  the configuration is wrong, or something failed; the reason is on standard error
-  2  the command line is wrong";
+  0  done; of `run`: ended by SIGTERM or Ctrl-C; of `check`: ready on io_uring
+  1  the configuration is wrong, or something failed; the reason is on standard error.
+     Of `check`: not ready; the reasons are on standard output
+  2  the command line is wrong
+  3  of `check`: ready, on epoll";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -43,8 +45,8 @@ pub struct Cli {
 pub enum Command {
     /// Run the proxy until SIGTERM or Ctrl-C
     Run(Configured),
-    /// Tell everything that is wrong with a configuration; exit 0 when nothing is
-    Check(Configured),
+    /// Tell whether a sidecar would run here and how, with everything that is wrong at once
+    Check(Check),
     /// Mint a token for development, or make the key for it
     Token(Box<Token>),
     /// Show who is connected to a running sidecar, and why others are gone
@@ -81,6 +83,35 @@ impl Configured {
 
 /// The configuration when none is named.
 const USUAL_FILE: &str = "ringside.toml";
+
+const CHECK_NOTES: &str = "\
+Examples:
+  ringside check --config ringside.toml
+      of the configuration, of the files it names, and of this platform
+  ringside check --platform
+      in a fresh pod or on a host, before there is a configuration; RINGSIDE_RUNTIME_<KEY> counts
+
+Exit codes:
+  0  ready on io_uring
+  1  not ready: the configuration is wrong, or demands io_uring, which is refused
+  3  ready on epoll: io_uring is refused, or runtime.engine is \"epoll\"
+
+Nothing is listened on or connected to: a running sidecar is not disturbed.";
+
+/// What to check, and for whom to tell it.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = CHECK_NOTES)]
+pub struct Check {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's description")]
+    pub configured: Configured,
+    /// Look at the platform alone, with the defaults of a configuration
+    #[arg(long, conflicts_with = "config")]
+    pub platform: bool,
+    /// Tell it as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
 
 const TOKEN_EXAMPLES: &str = "\
 Examples:
@@ -242,9 +273,16 @@ mod tests {
         let Command::Run(named) = command("ringside run --config a.toml").unwrap() else { panic!("not run") };
         assert_eq!(file(&named, "b.toml"), "a.toml");
         let Command::Check(silent) = command("ringside check").unwrap() else { panic!("not check") };
-        assert_eq!(file(&silent, "b.toml"), "b.toml");
-        assert_eq!(file(&silent, ""), "ringside.toml");
-        assert_eq!(silent.source(&[]).to_string(), "ringside.toml");
+        assert_eq!(file(&silent.configured, "b.toml"), "b.toml");
+        assert_eq!(file(&silent.configured, ""), "ringside.toml");
+        assert_eq!(silent.configured.source(&[]).to_string(), "ringside.toml");
+    }
+
+    #[test]
+    fn a_platform_is_checked_without_a_configuration() {
+        let Command::Check(check) = command("ringside check --platform --json").unwrap() else { panic!("not check") };
+        assert!(check.platform && check.json);
+        assert!(command("ringside check --platform --config a.toml").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::check::tell;
+use super::check::{demanded, tell};
 use super::cli::Configured;
 use super::serve::{Server, StartError};
 use crate::config::{Config, Loaded, Problems};
@@ -21,7 +21,6 @@ use crate::control::signals::Signals;
 use crate::control::vitals::Vitals;
 use crate::lifecycle::drain::{self, Drain};
 use crate::lifecycle::ready::Ready;
-use crate::ring::probe::Refused;
 use crate::worker::Door;
 
 /// How long the endpoints may take over what they were asked before the drain was over.
@@ -53,7 +52,9 @@ pub fn run(args: &Configured) -> ExitCode {
             let problem = loaded.problem(error.key, error.why.to_string(), error.help());
             refuse(|stderr| tell("error", &[problem], stderr))
         }
-        Err(RunError::Start(StartError::Engine(refused))) => refuse(|stderr| explain(&refused, stderr)),
+        Err(RunError::Start(StartError::Engine(refused))) => {
+            refuse(|stderr| writeln!(stderr, "{}", demanded(&refused)))
+        }
         Err(error) => refuse(|stderr| writeln!(stderr, "error: {error}")),
     }
 }
@@ -151,15 +152,6 @@ fn ask(door: Door) -> Ask {
         let door = door.clone();
         Box::pin(async move { door.ask(most).await })
     })
-}
-
-/// Why `io_uring` is refused, the likeliest cause first, and what to change.
-fn explain(refused: &Refused, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "error: runtime.engine = \"io_uring\", but this kernel refuses it: {refused}")?;
-    for (rank, cause) in refused.causes().iter().enumerate() {
-        writeln!(out, "  {}. {}\n     help: {}", rank + 1, cause.what, cause.remedy)?;
-    }
-    writeln!(out, "  or set runtime.engine = \"auto\" to fall back on epoll")
 }
 
 fn refuse(write: impl FnOnce(&mut io::StderrLock<'_>) -> io::Result<()>) -> ExitCode {
