@@ -8,6 +8,7 @@ pub mod load;
 mod open_files;
 pub mod run;
 pub mod serve;
+mod sidecar;
 pub mod token;
 pub mod top;
 mod usage;

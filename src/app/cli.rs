@@ -81,6 +81,17 @@ impl Configured {
     }
 }
 
+/// Which running sidecar.
+#[derive(Args, Clone, Debug)]
+pub struct Sidecar {
+    /// The sidecar's admin endpoint [default: admin.address of the configuration]
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    pub admin: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's description")]
+    pub configured: Configured,
+}
+
 /// The configuration when none is named.
 const USUAL_FILE: &str = "ringside.toml";
 
@@ -176,12 +187,9 @@ GET /connections gives all of this as JSON.";
 #[derive(Args, Clone, Debug)]
 #[command(after_help = TOP_EXAMPLES)]
 pub struct Top {
-    /// The sidecar's admin endpoint [default: admin.address of the configuration]
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
-    pub admin: Option<String>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a doc comment here would replace the command's description")]
-    pub configured: Configured,
+    pub sidecar: Sidecar,
     /// How often to look
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = interval)]
     pub interval: Duration,
@@ -304,7 +312,7 @@ mod tests {
         let Command::Top(top) = command("ringside top --admin a:1 --sort rtt --most 10000").unwrap() else {
             panic!("not top")
         };
-        assert_eq!((top.admin.as_deref(), top.sort, top.most), (Some("a:1"), Sort::Rtt, 10_000));
+        assert_eq!((top.sidecar.admin.as_deref(), top.sort, top.most), (Some("a:1"), Sort::Rtt, 10_000));
         assert!(command("ringside top --admin a:1 --config b").is_err());
         for (line, help) in [("--interval 0s", "100ms"), ("--interval 2", "2s"), ("--most 10001", "0 to 10000")] {
             let error = command(&format!("ringside top {line}")).unwrap_err().to_string();

@@ -1,15 +1,13 @@
 //! `ringside top`: who is connected to a running sidecar, and why others are gone.
 //!
 //! ```text
-//! admin endpoint --GET /connections--> `fetch` --this look and the one before--> `picture` --> `screen`, or once to a pipe
+//! admin endpoint --GET /connections--> this look and the one before --> `picture` --> `screen`, or once to a pipe
 //! ```
 
-mod fetch;
 mod picture;
 mod rates;
 mod screen;
 mod table;
-mod target;
 mod text;
 
 #[cfg(test)]
@@ -24,11 +22,11 @@ use tokio::task::{JoinError, spawn_blocking};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::cli::Top;
+use super::sidecar::ask::{AskError, Endpoint, PATIENCE};
+use super::sidecar::target::{self, TargetError};
 use crate::control::admin::connections::shape::Connections;
-use fetch::{Endpoint, FetchError};
 use picture::{ENDLESS, Size, View, draw};
 use screen::{Keys, Screen};
-use target::TargetError;
 
 /// Why there is nothing to see.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +34,7 @@ enum TopError {
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Ask(#[from] AskError),
     #[error("cannot use the terminal: {0}")]
     Terminal(#[from] io::Error),
     #[error("the sidecar was not asked: {0}")]
@@ -65,8 +63,8 @@ pub fn top(args: &Top) -> ExitCode {
 }
 
 fn show(args: &Top, env: &[(OsString, OsString)]) -> Result<(), TopError> {
-    let endpoint = Endpoint::new(target::find(args, env)?, args.most);
-    let now = endpoint.ask()?;
+    let endpoint = Endpoint::new(target::find(&args.sidecar, env)?);
+    let now = look(&endpoint, args.most)?;
     let terminal = screen::size();
     if args.once || terminal.is_none() {
         let size = terminal.map_or(ENDLESS, |Size { width, .. }| Size { width, ..ENDLESS });
@@ -78,6 +76,11 @@ fn show(args: &Top, env: &[(OsString, OsString)]) -> Result<(), TopError> {
     // A question that is still open is left alone.
     runtime.shutdown_background();
     watched
+}
+
+/// Who is connected now. Blocks.
+fn look(endpoint: &Endpoint, most: usize) -> Result<Connections, AskError> {
+    endpoint.get(&format!("/connections?most={most}"), PATIENCE)
 }
 
 fn print(lines: &[picture::Line], out: &mut impl Write) -> Result<(), TopError> {
@@ -109,10 +112,10 @@ async fn watch(endpoint: &Endpoint, args: &Top, now: Connections) -> Result<(), 
             }
             _ = looks.tick() => {}
         }
-        let asked = endpoint.clone();
+        let (asked, most) = (endpoint.clone(), args.most);
         let answer = tokio::select! {
             () = leave.wanted() => return Ok(()),
-            answer = spawn_blocking(move || asked.ask()) => answer?,
+            answer = spawn_blocking(move || look(&asked, most)) => answer?,
         };
         seen.then(answer);
     }
@@ -157,7 +160,7 @@ impl Seen {
     }
 
     /// One more look, which may have failed: then the one before stays to be seen.
-    fn then(&mut self, answer: Result<Connections, FetchError>) {
+    fn then(&mut self, answer: Result<Connections, AskError>) {
         match answer {
             Ok(now) => {
                 self.before = Some(std::mem::replace(&mut self.now, now));

@@ -1,84 +1,99 @@
-//! Asks a sidecar who is connected.
+//! Asks an admin endpoint.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use ureq::Agent;
-
-use crate::control::admin::connections::shape::Connections;
+use ureq::http::Response;
 
 /// How long a sidecar may take to answer. It gives up on its own workers after half a second.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(in crate::app) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Most bytes of an answer that are read: ten thousand connections, each with texts as long as they may be.
 const LONGEST: u64 = 64 << 20;
 
-/// Bytes of a refusal that are shown.
-const REFUSAL: u64 = 1000;
+/// Bytes of a text that are shown.
+const TEXT: u64 = 1000;
 
 /// A sidecar's admin endpoint.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    pub(super) address: SocketAddr,
-    url: String,
+pub(in crate::app) struct Endpoint {
+    pub(in crate::app) address: SocketAddr,
     agent: Agent,
 }
 
-/// Why it is not known who is connected.
+/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum FetchError {
+pub(in crate::app) enum AskError {
     #[error(
         "no sidecar answers at {0}: {1}\nIs it running, with [admin] in its configuration and admin.address = \"{0}\"? \
          Another place can be named with --admin"
     )]
     Unreachable(SocketAddr, ureq::Error),
-    #[error("there is no /connections at {0}: that is an older Ringside, or another program")]
-    Unknown(SocketAddr),
+    #[error("there is no {1} at {0}: that is an older Ringside, or another program")]
+    Unknown(SocketAddr, String),
     #[error("{0} says {1}: {2}")]
     Refused(SocketAddr, u16, String),
     #[error("{0} does not answer as Ringside {version} would: {1}", version = env!("CARGO_PKG_VERSION"))]
     Unreadable(SocketAddr, serde_json::Error),
 }
 
+/// An answer whose body is still to be read.
+type Answer = Response<ureq::Body>;
+
 impl Endpoint {
-    /// The one at `address`, to be asked for at most `most` connections.
-    pub(super) fn new(address: SocketAddr, most: usize) -> Self {
+    /// The one at `address`.
+    pub(in crate::app) fn new(address: SocketAddr) -> Self {
         let config = Agent::config_builder()
-            .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
             .max_redirects(0)
             // It is on this machine, or at an address that was named.
             .proxy(None)
             .build();
-        let url = format!("http://{address}/connections?most={most}");
-        Self { address, url, agent: Agent::new_with_config(config) }
+        Self { address, agent: Agent::new_with_config(config) }
     }
 
-    /// Who is connected now. Blocks.
-    pub(super) fn ask(&self) -> Result<Connections, FetchError> {
-        let unreachable = |error| FetchError::Unreachable(self.address, error);
-        let mut answer = self.agent.get(&self.url).call().map_err(unreachable)?;
+    /// What is at `path`, a JSON value. Blocks for at most `patience`.
+    pub(in crate::app) fn get<T: DeserializeOwned>(&self, path: &str, patience: Duration) -> Result<T, AskError> {
+        let request = self.agent.get(self.url(path)).config().timeout_global(Some(patience)).build();
+        let mut answer = self.judge(request.call(), path)?;
+        let json = answer.body_mut().with_config().limit(LONGEST).read_to_vec();
+        let json = json.map_err(|error| AskError::Unreachable(self.address, error))?;
+        serde_json::from_slice(&json).map_err(|error| AskError::Unreadable(self.address, error))
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn judge(&self, answer: Result<Answer, ureq::Error>, path: &str) -> Result<Answer, AskError> {
+        let answer = answer.map_err(|error| AskError::Unreachable(self.address, error))?;
         match answer.status().as_u16() {
-            200 => {
-                let json = answer.body_mut().with_config().limit(LONGEST).read_to_vec().map_err(unreachable)?;
-                serde_json::from_slice(&json).map_err(|error| FetchError::Unreadable(self.address, error))
-            }
-            404 => Err(FetchError::Unknown(self.address)),
-            status => {
-                let text = answer.body_mut().with_config().limit(REFUSAL).lossy_utf8(true).read_to_string();
-                Err(FetchError::Refused(self.address, status, text.unwrap_or_default().trim().to_owned()))
-            }
+            200..=299 => Ok(answer),
+            404 => Err(AskError::Unknown(self.address, path.split('?').next().unwrap_or(path).to_owned())),
+            status => Err(AskError::Refused(self.address, status, text(answer))),
         }
     }
+}
+
+fn text(mut answer: Answer) -> String {
+    let text = answer.body_mut().with_config().limit(TEXT).lossy_utf8(true).read_to_string();
+    text.unwrap_or_default().trim().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
-    use std::net::TcpListener;
+    use std::net::{SocketAddr, TcpListener};
     use std::thread;
 
-    use super::Endpoint;
+    use super::{AskError, Endpoint, PATIENCE};
+    use crate::control::admin::connections::shape::Connections;
+
+    fn ask(address: SocketAddr) -> AskError {
+        Endpoint::new(address).get::<Connections>("/connections?most=3", PATIENCE).unwrap_err()
+    }
 
     /// What is told about a place that answers so; without an answer, nobody listens there.
     fn told(answer: Option<&'static str>) -> String {
@@ -86,7 +101,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let Some(answer) = answer else {
             drop(listener);
-            return Endpoint::new(address, 3).ask().unwrap_err().to_string().replace(&address.to_string(), "ADDRESS");
+            return ask(address).to_string().replace(&address.to_string(), "ADDRESS");
         };
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -95,7 +110,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8(request[..length].to_vec()).unwrap()
         });
-        let error = Endpoint::new(address, 3).ask().unwrap_err().to_string();
+        let error = ask(address).to_string();
         let request = server.join().unwrap();
         assert!(request.starts_with("GET /connections?most=3 HTTP/1.1\r\n"), "{request}");
         assert!(request.to_lowercase().contains(&format!("\r\nhost: {address}\r\n")), "{request}");

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::{fs, io};
 
-use super::super::cli::Top;
+use crate::app::cli::Sidecar;
 use crate::config::{Config, Loaded, Problems, Source};
 
 /// Where a sidecar's admin endpoint is when nothing says where: the default of `admin.address`.
@@ -13,7 +13,7 @@ const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9901)
 
 /// Why it is not known whom to ask.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TargetError {
+pub(in crate::app) enum TargetError {
     #[error("--admin {0:?} is no address: write HOST:PORT, such as {USUAL}")]
     Form(String),
     #[error("--admin {0:?}: no such host: {1}")]
@@ -27,7 +27,7 @@ pub(super) enum TargetError {
 }
 
 /// The admin endpoint that the command line names, else that of the configuration. Without either it is the usual one.
-pub(super) fn find(args: &Top, env: &[(OsString, OsString)]) -> Result<SocketAddr, TargetError> {
+pub(in crate::app) fn find(args: &Sidecar, env: &[(OsString, OsString)]) -> Result<SocketAddr, TargetError> {
     if let Some(admin) = &args.admin {
         return resolve(admin);
     }
@@ -89,8 +89,8 @@ mod tests {
 
     use clap::Parser as _;
 
-    use super::super::super::cli::{Cli, Command};
     use super::{USUAL, configured, find};
+    use crate::app::cli::{Cli, Command};
     use crate::config::{Source, keys};
 
     const APP: &str = "[app]\naddress = \"127.0.0.1:3000\"\n";
@@ -102,7 +102,7 @@ mod tests {
     fn found(line: &str, env: &[(&str, &str)]) -> Result<String, String> {
         let words = ["ringside", "top"].into_iter().chain(line.split_whitespace());
         let Command::Top(top) = Cli::try_parse_from(words).unwrap().command else { panic!("not top") };
-        find(&top, &os(env)).map(|address| address.to_string()).map_err(|error| error.to_string())
+        find(&top.sidecar, &os(env)).map(|address| address.to_string()).map_err(|error| error.to_string())
     }
 
     #[test]
