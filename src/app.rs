@@ -4,6 +4,7 @@ mod capacity;
 pub mod check;
 pub mod cli;
 pub mod demo;
+pub mod drain;
 pub mod load;
 mod open_files;
 pub mod run;
@@ -24,6 +25,7 @@ pub fn main(cli: &Cli) -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Token(args) => token::token(args),
         Command::Top(args) => top::top(args),
+        Command::Drain(args) => drain::drain(args),
         Command::Demo(args) => demo::demo(*args),
     }
 }

@@ -16,7 +16,8 @@ A sidecar in front of one WebSocket app: takes wss:// from clients, checks their
   ringside demo                       see it work; needs nothing
   ringside check --config FILE        would it run here, and what is wrong, all at once
   ringside run --config FILE          the proxy
-  ringside top --config FILE          who is connected to it, live";
+  ringside top --config FILE          who is connected to it, live
+  ringside drain --wait               no more clients; returns when the last one is gone";
 
 const AFTER: &str = "\
 Environment:
@@ -51,6 +52,8 @@ pub enum Command {
     Token(Box<Token>),
     /// Show who is connected to a running sidecar, and why others are gone
     Top(Box<Top>),
+    /// Have a running sidecar drain: no more clients, and a Close to those that are here
+    Drain(Box<Drain>),
     /// Show the whole story with a certificate, a key and an app made up on the spot
     Demo(Demo),
 }
@@ -221,15 +224,50 @@ pub enum Sort {
 
 fn interval(text: &str) -> Result<Duration, String> {
     const LEAST: Duration = Duration::from_millis(100);
-    match humantime::parse_duration(text) {
-        Ok(interval) if interval >= LEAST => Ok(interval),
-        Ok(_) => Err("at least 100ms".into()),
-        Err(error) => Err(format!("{error}; write a time such as 2s")),
-    }
+    let interval = time(text)?;
+    if interval >= LEAST { Ok(interval) } else { Err("at least 100ms".into()) }
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write a time such as 2s"))
 }
 
 fn most(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|most| *most <= MOST).ok_or_else(|| format!("write a number from 0 to {MOST}"))
+}
+
+const DRAIN_EXAMPLES: &str = "\
+Examples:
+  ringside drain
+      tells the sidecar of this configuration to drain, as SIGTERM would, and returns
+  ringside drain --wait --timeout 45s && echo nobody is left
+      returns when its last connection is gone
+  ringside drain --admin 127.0.0.1:9901
+      tells any sidecar that can be reached
+
+A preStop hook in Kubernetes, which needs no shell in the image:
+  lifecycle: { preStop: { exec: { command: [/usr/local/bin/ringside, drain] } } }
+
+A sidecar that drains already goes on as it does, whoever told it first. It exits when nobody
+is left; a hook that waits in its container ends with it. It needs an admin endpoint: [admin].
+
+Exit codes:
+  0  told; with --wait: nobody is left
+  1  no sidecar answers, or somebody is left when the time is over";
+
+/// Which sidecar is to drain, and whether to wait.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = DRAIN_EXAMPLES)]
+pub struct Drain {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a doc comment here would replace the command's description")]
+    pub sidecar: Sidecar,
+    /// Return when nobody is left
+    #[arg(long)]
+    pub wait: bool,
+    /// How long to wait at most
+    #[arg(long, value_name = "TIME", default_value = "60s", requires = "wait", value_parser = time)]
+    pub timeout: Duration,
 }
 
 const DEMO_ENVIRONMENT: &str = "\
@@ -317,6 +355,19 @@ mod tests {
         for (line, help) in [("--interval 0s", "100ms"), ("--interval 2", "2s"), ("--most 10001", "0 to 10000")] {
             let error = command(&format!("ringside top {line}")).unwrap_err().to_string();
             assert!(error.contains(help), "{error}");
+        }
+    }
+
+    #[test]
+    fn drain_waits_when_it_is_told_to() {
+        let Command::Drain(drain) = command("ringside drain").unwrap() else { panic!("not drain") };
+        assert_eq!((drain.wait, drain.timeout.as_secs()), (false, 60));
+        let Command::Drain(drain) = command("ringside drain --admin a:1 --wait --timeout 1m30s").unwrap() else {
+            panic!("not drain")
+        };
+        assert_eq!((drain.sidecar.admin.as_deref(), drain.timeout.as_secs()), (Some("a:1"), 90));
+        for line in ["--timeout 5s", "--wait --timeout 5", "--admin a:1 --config b"] {
+            assert!(command(&format!("ringside drain {line}")).is_err(), "{line}");
         }
     }
 

@@ -5,31 +5,30 @@
 //! | `/livez` `/readyz` `/metrics` | how this process is doing: see [`vitals`](super::vitals) |
 //! | `/connections` | who is connected and why others are gone, as JSON: see [`connections`]; not for pages |
 //! | `/log/filter` | the filter of the log; PUT: the body, at most 4 KiB, is the filter from now on |
+//! | `/drain` | whether this process drains and how many connections it has, as JSON |
 //! | `POST /drain` | 202: this process drains and ends, as at SIGTERM; again does nothing more |
 //!
 //! It asks nobody who they are: keep it on loopback or inside the pod. What a browser sends for a page, which may be
 //! of anybody, is told by its `Origin` (Fetch Standard section 3.2): such a POST or PUT is refused.
 //!
-//! It serves until the drain is over, so that the wait can be watched. As a preStop hook, `POST /drain` needs `exec`
-//! with something that can send a POST, because the `httpGet` of Kubernetes only sends GETs. The SIGTERM after the
-//! hook shortens nothing.
+//! It serves until the drain is over, so that the wait can be watched. As a preStop hook, `POST /drain` needs `exec` with
+//! `ringside drain`, because the `httpGet` of Kubernetes only sends GETs. The SIGTERM after the hook shortens nothing.
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use humantime::format_duration;
 use hyper::body::Incoming;
 use hyper::header::ORIGIN;
-use hyper::{Method, Request, StatusCode};
-use tracing::info;
+use hyper::{Request, StatusCode};
 
-use super::http::{Answer, BindError, Listener, TEXT, not_here, only, respond};
+use super::http::{Answer, BindError, Listener, TEXT, not_here, respond};
 use super::log::Filter;
 use super::vitals::Vitals;
 use crate::lifecycle::drain::{DrainWatch, Pace};
 
 pub mod connections;
+pub mod drain;
 mod filter;
 
 const PATHS: &str = "/livez /readyz /metrics /connections /log/filter /drain";
@@ -86,9 +85,7 @@ async fn answer(request: Request<Incoming>, sources: Arc<Sources>) -> Answer {
     match path {
         "/connections" => connections::answer(&request, &sources).await,
         "/log/filter" => filter::answer(request, &sources.filter).await,
-        "/drain" if request.method() != Method::POST => only("POST"),
-        "/drain" if is_from_a_page(&request) => not_for_pages(),
-        "/drain" => drain(&sources),
+        "/drain" => drain::answer(&request, &sources),
         _ => not_here(PATHS),
     }
 }
@@ -100,15 +97,6 @@ fn is_from_a_page<B>(request: &Request<B>) -> bool {
 
 fn not_for_pages() -> Answer {
     respond(StatusCode::FORBIDDEN, TEXT, "not for the pages of a browser\n")
-}
-
-fn drain(Sources { vitals, pace, .. }: &Sources) -> Answer {
-    info!(target: "ringside::admin", "told to drain");
-    vitals.drain.trigger();
-    let Pace { spread, timeout } = *pace;
-    let (held, spread, timeout) = (vitals.held(), format_duration(spread), format_duration(timeout));
-    let plan = format!("Close goes out within {spread}, the rest is cut after {timeout}");
-    respond(StatusCode::ACCEPTED, TEXT, format!("draining: {held} connections; {plan}\n"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Asks an admin endpoint.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -63,6 +64,12 @@ impl Endpoint {
         serde_json::from_slice(&json).map_err(|error| AskError::Unreadable(self.address, error))
     }
 
+    /// Posts nothing to `path`. What is said to that, for people. Blocks for at most `patience`.
+    pub(in crate::app) fn post(&self, path: &str, patience: Duration) -> Result<String, AskError> {
+        let request = self.agent.post(self.url(path)).config().timeout_global(Some(patience)).build();
+        Ok(text(self.judge(request.send_empty(), path)?))
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -74,6 +81,13 @@ impl Endpoint {
             404 => Err(AskError::Unknown(self.address, path.split('?').next().unwrap_or(path).to_owned())),
             status => Err(AskError::Refused(self.address, status, text(answer))),
         }
+    }
+}
+
+impl AskError {
+    /// Whether nobody listens there, as far as the system knows.
+    pub(in crate::app) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Unreachable(_, ureq::Error::Io(error)) if error.kind() == io::ErrorKind::ConnectionRefused)
     }
 }
 
@@ -101,7 +115,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let Some(answer) = answer else {
             drop(listener);
-            return ask(address).to_string().replace(&address.to_string(), "ADDRESS");
+            let error = ask(address);
+            assert!(error.is_nobody(), "{error}");
+            return error.to_string().replace(&address.to_string(), "ADDRESS");
         };
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -110,7 +126,9 @@ mod tests {
             stream.write_all(answer.as_bytes()).unwrap();
             String::from_utf8(request[..length].to_vec()).unwrap()
         });
-        let error = ask(address).to_string();
+        let error = ask(address);
+        assert!(!error.is_nobody(), "{error}");
+        let error = error.to_string();
         let request = server.join().unwrap();
         assert!(request.starts_with("GET /connections?most=3 HTTP/1.1\r\n"), "{request}");
         assert!(request.to_lowercase().contains(&format!("\r\nhost: {address}\r\n")), "{request}");

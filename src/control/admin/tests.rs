@@ -214,11 +214,26 @@ async fn a_post_drains_and_again_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_get_tells_whether_it_drains_and_who_is_left() {
+    let fixture = Fixture::start().await;
+    fixture.counters.held.add(2);
+    let answer = fixture.ask("GET /drain").await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("content-type: application/json"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"draining\":false,\"connections\":2}"), "{answer}");
+    assert!(fixture.ask("HEAD /drain").await.ends_with("\r\n\r\n"));
+    assert!(fixture.drain.began().is_none(), "it was only asked");
+    fixture.drain.trigger();
+    assert!(fixture.ask("GET /drain").await.ends_with("{\"draining\":true,\"connections\":2}"));
+    fixture.counters.held.sub(2);
+    assert!(fixture.ask("GET /drain").await.ends_with("{\"draining\":true,\"connections\":0}"));
+}
+
+#[tokio::test]
 async fn nothing_but_a_post_that_is_from_no_page_drains() {
     let fixture = Fixture::start().await;
-    for method in ["GET", "HEAD", "PUT", "OPTIONS"] {
+    for method in ["PUT", "DELETE", "OPTIONS"] {
         let answer = fixture.ask(&format!("{method} /drain")).await;
-        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nallow: POST\r\n"), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nallow: GET, HEAD, POST\r\n"), "{answer}");
     }
     for origin in ["https://evil.example", "null", "http://127.0.0.1:9901"] {
         let answer = fixture.ask_with("POST /drain", &format!("origin: {origin}\r\n")).await;
