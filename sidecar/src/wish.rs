@@ -43,7 +43,7 @@ pub struct Wish<'v> {
     pub memory_limit: Option<&'v str>,
     /// The sidecar's configuration.
     pub variables: Vec<Variable>,
-    /// How long the app must stay for its clients to leave.
+    /// How long clients have to leave: `drain.timeout`.
     pub drain: Duration,
     /// What is allowed but should be known.
     pub warnings: Vec<Problem>,
@@ -73,6 +73,12 @@ pub enum Listens<'v> {
 }
 
 impl<'v> Wish<'v> {
+    /// For how many seconds the app stays after the pod's end has begun: until the drain is over, and a little longer.
+    pub const fn stays(&self) -> u64 {
+        const MARGIN: u64 = 1;
+        self.drain.as_secs() + (self.drain.subsec_nanos() > 0) as u64 + MARGIN
+    }
+
     /// What `pod`, which has no sidecar, is to get. Everything that is wrong is told at once.
     pub fn read(pod: &Pod<'v>, settings: &'v Settings) -> Result<Self, Vec<Problem>> {
         read::wish(pod, settings)

@@ -10,9 +10,6 @@ use crate::problem::Problem;
 use crate::settings::{Minor, Settings};
 use crate::wish::{Listens, Wish};
 
-/// Between the end of the drain and the app's SIGTERM.
-const MARGIN: u64 = 1;
-
 /// Changes the app's container as `wish` says.
 pub(super) fn edit(
     template: &mut Value,
@@ -22,7 +19,7 @@ pub(super) fn edit(
     probes: Vec<Changed>,
     status: &mut Status,
 ) {
-    let stays = wish.drain.as_secs() + u64::from(wish.drain.subsec_nanos() > 0) + MARGIN;
+    let stays = wish.stays();
     let app = &mut template["spec"]["containers"][wish.app];
     move_port(app, wish, status);
     for Changed { probe, was, is } in probes {
