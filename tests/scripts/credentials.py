@@ -32,8 +32,8 @@ class Certificates:
         self._key, self._name = ec.generate_private_key(ec.SECP256R1()), self._named("Scripts CA")
         authority = self._signed(self._name, self._key.public_key(), is_authority=True)
         self._write("ca.crt", authority)
-        self._issue("tls", "localhost")
-        self._issue("client", "a client")
+        self.issue("tls", "localhost")
+        self.issue("client", "a client")
 
     def context(self, client_certificate=False):
         """A client's TLS settings."""
@@ -42,15 +42,16 @@ class Certificates:
             context.load_cert_chain(self.directory / "client.crt", self.directory / "client.key")
         return context
 
-    @staticmethod
-    def _named(name):
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-
-    def _issue(self, file, name):
+    def issue(self, file, name):
+        """Another certificate of the authority, as FILE.crt and FILE.key."""
         key = ec.generate_private_key(ec.SECP256R1())
         self._write(f"{file}.crt", self._signed(self._named(name), key.public_key()))
         pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, PLAIN)
         (self.directory / f"{file}.key").write_bytes(pem)
+
+    @staticmethod
+    def _named(name):
+        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
     def _signed(self, subject, key, is_authority=False):
         now, day = datetime.datetime.now(datetime.timezone.utc), datetime.timedelta(days=1)
