@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use rustix::process::{Resource, getegid, getgroups, getrlimit};
+use rustix::process::{Resource, getrlimit};
 
 /// `CAP_SYS_ADMIN` in a set of capabilities.
 const SYS_ADMIN: u64 = 1 << 21;
@@ -48,14 +48,12 @@ impl Host {
     pub fn look() -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let name = rustix::system::uname();
-        let group = read("/proc/sys/kernel/io_uring_group").trim().parse().ok();
-        let is_ours = |group| getegid().as_raw() == group || in_groups(group);
         let host = Self {
             release: name.release().to_string_lossy().into_owned(),
             machine: name.machine().to_string_lossy().into_owned(),
             disabled: read("/proc/sys/kernel/io_uring_disabled").trim().parse().ok(),
-            group,
-            in_group: group.is_some_and(is_ours),
+            group: read("/proc/sys/kernel/io_uring_group").trim().parse().ok(),
+            in_group: false,
             sys_admin: None,
             seccomp: None,
             filters: None,
@@ -73,7 +71,11 @@ impl Host {
             lines.find_map(|(known, value)| (known == name).then_some(value.trim()))
         };
         let number = |name: &str| field(name)?.parse::<u32>().ok();
+        // Of the four groups of a process, the effective one comes second.
+        let effective = field("Gid").and_then(|groups| groups.split_whitespace().nth(1));
+        let mut groups = effective.into_iter().chain(field("Groups").unwrap_or_default().split_whitespace());
         Self {
+            in_group: self.group.is_some_and(|group| groups.any(|ours| ours.parse() == Ok(group))),
             sys_admin: field("CapEff")
                 .and_then(|set| u64::from_str_radix(set, 16).ok())
                 .map(|set| set & SYS_ADMIN != 0),
@@ -97,10 +99,6 @@ impl Host {
             Some(_) => false,
         }
     }
-}
-
-fn in_groups(group: u32) -> bool {
-    getgroups().is_ok_and(|groups| groups.iter().any(|ours| ours.as_raw() == group))
 }
 
 #[cfg(test)]
@@ -129,9 +127,19 @@ pub(super) mod tests {
         let host = plain().with_status(text);
         assert_eq!((host.seccomp, host.filters), (Some(Seccomp::Filter), Some(3)));
         assert_eq!((host.sys_admin, host.no_new_privileges), (Some(true), Some(true)));
+        assert!(!host.in_group);
         let silent = plain().with_status("Name:\tringside\nSeccomp:\t0\n");
         assert_eq!((silent.seccomp, silent.filters), (Some(Seccomp::Off), None));
         assert_eq!((silent.sys_admin, silent.no_new_privileges), (None, None));
+    }
+
+    #[test]
+    fn a_group_is_ours_by_any_way_to_be_in_it() {
+        let in_group = |group| {
+            let text = "Gid:\t1\t2\t3\t4\nGroups:\t50 60 \n";
+            Host { group: Some(group), ..plain() }.with_status(text).in_group
+        };
+        assert_eq!([2, 50, 60, 1, 5].map(in_group), [true, true, true, false, false]);
     }
 
     #[test]
