@@ -2,12 +2,8 @@
 
 import errno
 import json
-import sys
-from pathlib import Path
 
-from support import RINGSIDE, Case, Process
-
-REFUSE = Path(__file__).parent / "refuse_ring.py"
+from support import RINGSIDE, Case, Process, confined
 
 
 class RefusedRing(Case):
@@ -24,7 +20,7 @@ class RefusedRing(Case):
 
     async def test_io_uring_or_nothing_says_why_and_what_to_change(self):
         (self.directory / "ringside.toml").write_text('[app]\naddress = "unix:app.sock"\n[runtime]\nengine = "io_uring"\n')
-        self.ringside.launcher = (sys.executable, REFUSE, errno.EPERM)
+        self.ringside.launcher = self._refusing(errno.EPERM)
         await self.ringside.launch(self.directory)
         self.assertEqual(await self.ringside.exit(), 1)
         said = self.ringside.output
@@ -57,13 +53,20 @@ class RefusedRing(Case):
 
     async def _check(self, number, code, *arguments):
         """What `ringside check` says where rings are refused with this error, if it exits with this code."""
-        check = await Process().start(sys.executable, REFUSE, number, RINGSIDE, "check", *arguments)
+        check = await Process().start(*self._refusing(number), RINGSIDE, "check", *arguments)
         self.assertEqual(await check.exit(), code, check.output)
         return check.output
 
+    def _refusing(self, number):
+        """What runs a command for which `io_uring_setup` ends with this error."""
+        profile = self.directory / "refusing.json"
+        rule = {"names": ["io_uring_setup"], "action": "SCMP_ACT_ERRNO", "errnoRet": number}
+        profile.write_text(json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [rule]}))
+        return confined(profile)
+
     async def _falls_back(self, number, name):
         self.engine = "auto"
-        self.ringside.launcher = (sys.executable, REFUSE, number)
+        self.ringside.launcher = self._refusing(number)
         await self.run_ringside()
         warning = await self.ringside.event("io_uring is refused, running on epoll", level="WARN")
         self.assertIn(name, warning["why"])

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import tempfile
 import unittest
 from pathlib import Path
@@ -14,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve, unix_serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from confine import library
 from credentials import Certificates, Issuer
 
 RINGSIDE = os.environ.pop("RINGSIDE_BIN")  # not passed on: ringside takes it for a key of its configuration
@@ -29,6 +31,20 @@ def skip(why, also_in_ci=False):
     if IN_CI and not also_in_ci:
         raise AssertionError(f"must not be skipped in CI: {why}")
     raise unittest.SkipTest(why)
+
+
+def libseccomp():
+    """The library, or the test is skipped."""
+    try:
+        return library()
+    except OSError as error:
+        skip(f"libseccomp is not here: {error}")
+
+
+def confined(profile):
+    """What runs a command under the seccomp profile in this file."""
+    libseccomp()
+    return sys.executable, Path(__file__).parent / "confine.py", profile
 
 
 def free_port():
