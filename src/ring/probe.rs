@@ -110,7 +110,7 @@ fn causes(error: &io::Error, host: &Host) -> Vec<Cause> {
     let seccomp = (host.seccomp == Some(Seccomp::Filter)).then(|| Cause {
         what: "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring"
             .into(),
-        remedy: "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register",
+        remedy: "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does",
     });
     let kernel = Cause {
         what: format!("kernel {} may lack io_uring or flags we use; 6.0 has all", host.release),

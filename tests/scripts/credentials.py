@@ -42,6 +42,12 @@ class Certificates:
             context.load_cert_chain(self.directory / "client.crt", self.directory / "client.key")
         return context
 
+    def server_context(self):
+        """A server's, for localhost."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.directory / "tls.crt", self.directory / "tls.key")
+        return context
+
     def issue(self, file, name):
         """Another certificate of the authority, as FILE.crt and FILE.key."""
         key = ec.generate_private_key(ec.SECP256R1())

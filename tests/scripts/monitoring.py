@@ -1,7 +1,6 @@
 """The metrics, the alert rules and a real Prometheus, from Debian's package `prometheus`."""
 
 import asyncio
-import http.client
 import json
 import shutil
 import signal
@@ -9,7 +8,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from support import PATIENCE, Case, Process, free_port, skip, soon
+from support import PATIENCE, Case, Process, ask, free_port, skip, soon
 
 HERE = Path(__file__).parent
 ALERTS = HERE.parent.parent / "config/prometheus-alerts.yml"
@@ -23,19 +22,6 @@ scrape_configs:
   - job_name: ringside
     static_configs: [{{ targets: ["{target}"] }}]
 """
-
-
-def get(address, path):
-    """What a GET brings, as text."""
-    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        if response.status != 200:
-            raise AssertionError(f"{path}: {response.status} {response.read()}")
-        return response.read().decode()
-    finally:
-        connection.close()
 
 
 def needs_prometheus():
@@ -72,7 +58,7 @@ class Prometheus(Process):
 
     async def api(self, path, **parameters):
         path = f"/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        return json.loads(await asyncio.to_thread(get, self.address, path))["data"]
+        return json.loads(await asyncio.to_thread(ask, self.address, path))["data"]
 
     async def figures(self, query):
         """What a query gives now, by the values of its labels."""
@@ -124,7 +110,7 @@ class Scraped:
                     both_ways = {("from_client",): sent, ("from_app",): sent}
                     await self.prometheus.comes_to(messages(opcode), both_ways)
                 await self.prometheus.comes_to("sum(ringside_connections_open)", {(): 2})
-            await promtool("check", "metrics", given=await asyncio.to_thread(get, self.admin, "/metrics"))
+            await promtool("check", "metrics", given=await asyncio.to_thread(ask, self.admin, "/metrics"))
         await self.refused()
         ends = 'sum by (by, why) (ringside_connections_ended_total) > 0'
         await self.prometheus.comes_to(ends, {("client", "closed"): 2})

@@ -1,6 +1,7 @@
 """What the scripts share: an app, a running ringside, and waits that end with an event or a deadline."""
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -54,13 +55,26 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def ask(address, path, method="GET", body=None):
+    """What a request brings, as text."""
+    connection = http.client.HTTPConnection(address, timeout=PATIENCE)
+    try:
+        connection.request(method, path, body)
+        response = connection.getresponse()
+        if response.status >= 300:
+            raise AssertionError(f"{method} {path}: {response.status} {response.read()}")
+        return response.read().decode()
+    finally:
+        connection.close()
+
+
 async def soon(awaitable, within=PATIENCE):
     """Waits for something that has to happen."""
     return await asyncio.wait_for(awaitable, within)
 
 
 class App:
-    """An echo app by the Python library `websockets`. A path says what else it does: /forbidden, /close?code=N."""
+    """An echo app by the Python library `websockets`. A path says what else it does: /forbidden, /healthz, /close?code=N."""
 
     def __init__(self):
         self.requests, self.offers, self.closes = [], [], asyncio.Queue()
@@ -92,6 +106,8 @@ class App:
         self.requests.append(request)
         if urlsplit(request.path).path == "/forbidden":
             return connection.respond(403, "not for you\n")
+        if urlsplit(request.path).path == "/healthz":
+            return connection.respond(200, "well\n")
         return None
 
     def _choose(self, _connection, offered):

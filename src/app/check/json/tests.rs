@@ -48,7 +48,7 @@ const GOLDEN: &str = r#"{
       "variable": null,
       "value": null,
       "what": "io_uring is refused here, epoll would run: cannot set up a ring: Operation not permitted (os error 1)",
-      "help": "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
+      "help": "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does"
     },
     {
       "key": "runtime.workers",
@@ -89,7 +89,7 @@ const GOLDEN: &str = r#"{
       "causes": [
         {
           "what": "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring",
-          "remedy": "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register"
+          "remedy": "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does"
         },
         {
           "what": "kernel 6.12.9 may lack io_uring or flags we use; 6.0 has all",
