@@ -131,6 +131,13 @@ class Installed(unittest.TestCase):
                 printed = objects(manifest(f"--certificates={certificates}"))
                 self.assertEqual(invalid(printed, VERSIONS), ([], strange))
 
+    def test_policies_are_valid_for_the_version_they_are_made_for(self):
+        for version in ("1.34", "1.35", "1.36", "1.37"):
+            with self.subTest(version):
+                printed = objects(manifest("--policy", f"--kubernetes={version}"))
+                self.assertEqual(invalid(printed, [version]), ([], set()))
+                self.assertEqual(by_kubectl(manifest("--policy", f"--kubernetes={version}")), printed)
+
     def test_kustomize_base(self):
         printed = manifest()
         self.assertEqual((KUSTOMIZE / "base/install.yaml").read_text(), printed, "print it anew")
