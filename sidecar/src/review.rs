@@ -103,7 +103,7 @@ fn decide(request: &Value, settings: &Settings, response: &mut Value) -> Decisio
         return Decision::Skipped("the label ringside.dev/inject is not enabled");
     }
     let mut after = before.clone();
-    match workload::inject(&mut after, settings, false) {
+    match workload::inject(&mut after, settings, ends(before)) {
         Ok(Done::Injected(injected)) => {
             let patch = Value::from(patch(before, &after)).to_string();
             response["patchType"] = "JSONPatch".into();
@@ -125,6 +125,13 @@ fn decide(request: &Value, settings: &Settings, response: &mut Value) -> Decisio
         Ok(Done::Removed) => Decision::Skipped("nothing to do"),
         Err(problems) => deny(response, &problems),
     }
+}
+
+/// Whether `pod` is of a Job, which is done when the pod has ended.
+fn ends(pod: &Value) -> bool {
+    pod["metadata"]["ownerReferences"]
+        .as_array()
+        .is_some_and(|owners| owners.iter().any(|owner| owner["kind"] == "Job"))
 }
 
 fn deny(response: &mut Value, problems: &[Problem]) -> Decision {

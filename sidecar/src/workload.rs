@@ -115,6 +115,10 @@ fn one(object: &mut Value, task: Task<'_>) -> Result<Done, Vec<Problem>> {
         let help = "write objects of Kubernetes, with apiVersion and kind";
         return Err(vec![Problem::new("kind", "is missing", help)]);
     }
+    if !object["apiVersion"].is_string() {
+        let help = format!("write the version that the cluster has of a {kind}, such as apps/v1");
+        return Err(vec![Problem::new("apiVersion", "is missing", help)]);
+    }
     let known = KINDS.iter().find(|(of, name, _)| *of == group && *name == kind);
     let Some((_, _, way)) = known else { return Ok(Done::Skipped(Skip::NoPods)) };
     let base = way.join(".");

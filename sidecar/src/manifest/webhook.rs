@@ -40,21 +40,37 @@ pub(super) fn objects(install: &Install) -> Vec<Value> {
     objects
 }
 
-fn certificate(install: &Install) -> [Value; 2] {
+/// An authority that stays, and a certificate that is renewed under it, so that a renewal changes nothing that the API server
+/// has to be told.
+fn certificate(install: &Install) -> [Value; 4] {
     let names = ["svc", "svc.cluster.local"].map(|domain| format!("{NAME}.{}.{domain}", install.namespace));
+    let authority = format!("{NAME}-ca");
+    let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "cert-manager.io/v1", "kind": kind, "metadata": metadata(install, name), "spec": spec});
+    let key = |rotation: &str| json!({"algorithm": "ECDSA", "size": 256, "rotationPolicy": rotation});
     [
-        json!({
-            "apiVersion": "cert-manager.io/v1", "kind": "Issuer", "metadata": metadata(install, NAME),
-            "spec": {"selfSigned": {}},
-        }),
-        json!({
-            "apiVersion": "cert-manager.io/v1", "kind": "Certificate", "metadata": metadata(install, NAME),
-            "spec": {
+        object("Issuer", &authority, json!({"selfSigned": {}})),
+        object(
+            "Certificate",
+            &authority,
+            json!({
+                "isCA": true,
+                "commonName": authority,
+                "secretName": authority,
+                "duration": "87600h",
+                "issuerRef": {"kind": "Issuer", "name": authority},
+                "privateKey": key("Never"),
+            }),
+        ),
+        object("Issuer", NAME, json!({"ca": {"secretName": authority}})),
+        object(
+            "Certificate",
+            NAME,
+            json!({
                 "secretName": SECRET,
                 "dnsNames": names,
                 "issuerRef": {"kind": "Issuer", "name": NAME},
-                "privateKey": {"algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always"},
-            },
-        }),
+                "privateKey": key("Always"),
+            }),
+        ),
     ]
 }

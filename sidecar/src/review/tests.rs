@@ -117,6 +117,16 @@ fn who_asked_and_gets_none_is_told() {
 }
 
 #[test]
+fn a_jobs_pod_gets_no_sidecar_that_would_keep_it_alive() {
+    let (response, _) = response(|review| {
+        let metadata = &mut review["request"]["object"]["metadata"];
+        metadata["ownerReferences"] = json!([{"kind": "Job", "name": "nightly"}]);
+        metadata["annotations"] = json!({"ringside.dev/form": "classic"});
+    });
+    assert!(response["status"]["message"].as_str().unwrap().contains("never finishes"), "{response}");
+}
+
+#[test]
 fn a_denial_names_everything() {
     let (response, decision) = response(|review| {
         review["request"]["object"]["metadata"]["annotations"] =

@@ -107,7 +107,11 @@ async fn accept(listener: TcpListener, serve: impl Fn(TcpStream, OwnedSemaphoreP
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
-            Ok((stream, _)) => serve(stream, place),
+            Ok((stream, _)) => {
+                // An answer of several segments would wait for acknowledgements. A socket that is gone says so later.
+                let _ = stream.set_nodelay(true);
+                serve(stream, place);
+            }
             Err(error) => {
                 warn!(%error, "cannot accept");
                 sleep(PAUSE).await;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use ringside::config::keys::KEYS;
 use ringside::config::{Config, Place, Problem as Wrong, Problems};
 
 use super::Listens;
@@ -49,6 +50,8 @@ pub(super) fn config(pod: &Pod<'_>, own: &Own<'_>) -> Result<Checked, Vec<Proble
         settings.retain(|(known, _)| *known != key.path);
         settings.push((key.path, value.into()));
     }
+    // In the order of the reference, whatever order annotations have.
+    settings.sort_by_key(|(path, _)| KEYS.iter().position(|key| key.path == *path));
     let variables: Vec<_> = settings
         .into_iter()
         .filter_map(|(key, value)| Some(Variable { name: annotation::key(key)?.variable(), value }))

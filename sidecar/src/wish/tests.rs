@@ -65,6 +65,22 @@ fn each_annotation_is_checked_and_named() {
 }
 
 #[test]
+fn the_order_of_annotations_does_not_matter() {
+    let names = ["ringside.dev/timeouts.idle", "ringside.dev/limits.message", "ringside.dev/auth.jwt.audience"];
+    let values = ["5m", "1MiB", "chat"];
+    let variables = |order: [usize; 3]| {
+        let annotations: Vec<_> = order.map(|n| (names[n].to_owned(), Value::from(values[n]))).into();
+        let template = json!({
+            "metadata": {"annotations": Value::Object(annotations.into_iter().collect())},
+            "spec": {"containers": [{"name": "chat", "ports": [{"containerPort": 3000}]}]},
+        });
+        let settings = Settings::default();
+        Wish::read(&Pod::read(&template).unwrap(), &settings).unwrap().variables
+    };
+    assert_eq!(variables([0, 1, 2]), variables([2, 1, 0]));
+}
+
+#[test]
 fn everything_is_told_at_once() {
     let problems =
         problems(&json!({"ringside.dev/form": "x", "ringside.dev/limits.head": "x", "ringside.dev/image": ""}));

@@ -70,6 +70,7 @@ fn what_is_wrong_has_its_whole_path() {
             "spec.template.metadata.labels[\"ringside.dev/inject\"]: is \"yes\"; write enabled or disabled",
         ),
         ("/kind", json!(null), "kind: is missing"),
+        ("/apiVersion", json!(null), "apiVersion: is missing; write the version that the cluster has of a Deployment"),
     ] {
         let mut object = deployment();
         object["spec"]["template"]["metadata"] = json!({});

@@ -1,6 +1,6 @@
 //! From YAML text to documents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 use serde_json::{Map, Value};
@@ -88,12 +88,18 @@ struct Open {
 
 enum Collection {
     List(Vec<Value>),
-    /// With the key whose value has not come, and with what `<<` brought: it holds where nothing else does.
+    /// With the key whose value has not come, and the names that `<<` brought and nothing else has named.
     Map {
         map: Map<String, Value>,
-        key: Option<String>,
-        merged: Map<String, Value>,
+        key: Option<Key>,
+        merged: HashSet<String>,
     },
+}
+
+enum Key {
+    Name(String),
+    /// A plain `<<`.
+    Merge,
 }
 
 impl Reader<'_> {
@@ -117,12 +123,16 @@ impl Reader<'_> {
                 self.put(build, value, values, 0, span.start)?;
             }
             Event::Scalar(text, style, anchor, tag) => {
-                if let Some(Open { what: Collection::Map { key: key @ None, map, .. }, .. }) = build.open.last_mut() {
-                    let name = name(&text, style);
-                    if map.contains_key(&name) {
+                if let Some(Open { what: Collection::Map { key: key @ None, map, merged }, .. }) = build.open.last_mut()
+                {
+                    let next = name(&text, style).map_err(|what| self.wrong(span.start, what))?;
+                    if let Key::Name(name) = &next
+                        && map.contains_key(name)
+                        && !merged.remove(name)
+                    {
                         return Err(self.wrong(span.start, format!("key {name:?} is there twice")));
                     }
-                    *key = Some(name);
+                    *key = Some(next);
                     return Ok(());
                 }
                 let value = value(&text, style, tag.as_deref()).map_err(|what| self.wrong(span.start, what))?;
@@ -130,7 +140,7 @@ impl Reader<'_> {
             }
             Event::SequenceStart(anchor, _) => self.open(build, anchor, Collection::List(Vec::new()), span.start)?,
             Event::MappingStart(anchor, _) => {
-                let (map, merged) = (Map::new(), Map::new());
+                let (map, merged) = (Map::new(), HashSet::new());
                 self.open(build, anchor, Collection::Map { map, key: None, merged }, span.start)?;
             }
             Event::SequenceEnd | Event::MappingEnd => {
@@ -184,7 +194,9 @@ impl Reader<'_> {
         let ends = self.bytes(span.start.index()).max(build.begins);
         self.ended = self.bytes(span.end.index());
         if !value.is_null() {
-            let text = self.text.get(build.begins..ends).unwrap_or_default().trim_matches('\n');
+            let text = self.text.get(build.begins..ends).unwrap_or_default().trim_start_matches('\n');
+            // Of the end only its own line break: further ones may be part of a text.
+            let text = text.strip_suffix('\n').unwrap_or(text);
             self.documents.push(Document { number: self.number, line, text, value });
         }
     }
@@ -205,8 +217,8 @@ impl Collection {
             Self::List(list) => list.push(value),
             Self::Map { map, key, merged } => match key.take() {
                 None => return Err("a key that is no text"),
-                Some(key) if key == "<<" => return merge(merged, value),
-                Some(key) => _ = map.insert(key, value),
+                Some(Key::Merge) => return merge(map, merged, value),
+                Some(Key::Name(key)) => _ = map.insert(key, value),
             },
         }
         Ok(())
@@ -217,37 +229,39 @@ impl From<Collection> for Value {
     fn from(collection: Collection) -> Self {
         match collection {
             Collection::List(list) => Self::Array(list),
-            Collection::Map { mut map, merged, .. } => {
-                for (key, value) in merged {
-                    map.entry(key).or_insert(value);
-                }
-                Self::Object(map)
-            }
+            Collection::Map { map, .. } => Self::Object(map),
         }
     }
 }
 
-/// Takes in what `<<` names: a map, or a list of maps of which the first counts most.
-fn merge(merged: &mut Map<String, Value>, value: Value) -> Result<(), &'static str> {
+/// Takes in what `<<` names: a map, or a list of maps of which the first counts most. As in Kubernetes' tools, and not as in
+/// the specification, what is named before it gives way, too.
+fn merge(map: &mut Map<String, Value>, merged: &mut HashSet<String>, value: Value) -> Result<(), &'static str> {
     let maps = match value {
         Value::Array(list) => list,
         value => vec![value],
     };
-    for value in maps {
-        let Value::Object(map) = value else { return Err("<< needs a map, or a list of maps") };
-        for (key, value) in map {
-            merged.entry(key).or_insert(value);
+    for value in maps.into_iter().rev() {
+        let Value::Object(other) = value else { return Err("<< needs a map, or a list of maps") };
+        for (key, value) in other {
+            merged.insert(key.clone());
+            map.insert(key, value);
         }
     }
     Ok(())
 }
 
 /// The key that `text` is. JSON's keys are texts: `8080: x` has the key `"8080"`.
-fn name(text: &str, style: ScalarStyle) -> String {
+fn name(text: &str, style: ScalarStyle) -> Result<Key, String> {
+    if style != ScalarStyle::Plain {
+        return Ok(Key::Name(text.into()));
+    }
     match scalar::resolve(text) {
-        Value::Bool(flag) if style == ScalarStyle::Plain => flag.to_string(),
-        Value::Number(number) if style == ScalarStyle::Plain => number.to_string(),
-        _ => text.into(),
+        _ if text == "<<" => Ok(Key::Merge),
+        Value::Null => Err("a key that is null".into()),
+        Value::Bool(flag) => Ok(Key::Name(flag.to_string())),
+        Value::Number(number) => Ok(Key::Name(number.to_string())),
+        _ => Ok(Key::Name(text.into())),
     }
 }
 
@@ -256,6 +270,7 @@ fn value(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Value, Str
     let fits =
         |value: Value, fits: bool| fits.then_some(value).ok_or_else(|| format!("{text:?} is not what its tag says"));
     match tag {
+        None if style == ScalarStyle::Plain && scalar::is_endless(text) => Err(format!("JSON has no number {text}")),
         None if style == ScalarStyle::Plain => Ok(plain()),
         None => Ok(text.into()),
         Some(tag) if tag.is_yaml_core_schema() => match (tag.suffix.as_str(), plain()) {

@@ -14,6 +14,12 @@ pub(super) fn resolve(text: &str) -> Value {
     }
 }
 
+/// Whether `text` is infinite, or no number by its own word.
+pub(super) fn is_endless(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN")
+}
+
 /// The number that `text` is, if it is one.
 pub(super) fn number(text: &str) -> Option<Number> {
     if !text.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '+' | '-' | '.')) {

@@ -27,6 +27,9 @@ fn anchors_and_merges_are_written_out() {
     let text = "base: &base {a: 1, b: 2}\nmore: {<<: *base, b: 3}\nboth:\n  <<: [*base, {b: 4, c: 5}]\n";
     let expected = json!({"base": {"a": 1, "b": 2}, "more": {"b": 3, "a": 1}, "both": {"a": 1, "b": 2, "c": 5}});
     assert_eq!(one(text), expected);
+    // Who comes last counts, as with kubectl; the specification has it otherwise.
+    let late = one("base: &base {a: 1}\nmore: {a: 2, <<: *base}\nquoted: {\"<<\": 1}\n");
+    assert_eq!((&late["more"], &late["quoted"]), (&json!({"a": 1}), &json!({"<<": 1})));
 }
 
 #[test]
@@ -35,6 +38,14 @@ fn documents_keep_their_text_and_place() {
     let documents = documents(text).unwrap();
     let seen: Vec<_> = documents.iter().map(|document| (document.number, document.line, document.text)).collect();
     assert_eq!(seen, [(1, 2, "# ü first\nkind: A # why"), (3, 6, "# second\nkind: B"), (4, 9, "kind: C")]);
+}
+
+#[test]
+fn a_texts_own_line_breaks_stay_in_the_document() {
+    let text = "kind: A\ntext: |+\n  a\n\n\n---\nkind: B\n";
+    let read = documents(text).unwrap();
+    assert_eq!(documents(&format!("{}\n", read[0].text)).unwrap()[0].value, read[0].value);
+    assert_eq!(read[0].value["text"], "a\n\n\n");
 }
 
 #[test]
@@ -49,6 +60,8 @@ fn what_is_wrong_has_a_place() {
     assert_eq!(wrong("? [a]\n: 1\n"), "document 1, line 1, column 3: a key that is no text");
     assert_eq!(wrong("a: !!binary aGk=\n"), "document 1, line 1, column 4: the tag !!binary has no meaning in JSON");
     assert_eq!(wrong("a: !!int x\n"), "document 1, line 1, column 4: \"x\" is not what its tag says");
+    assert_eq!(wrong("a: -.inf\n"), "document 1, line 1, column 4: JSON has no number -.inf");
+    assert_eq!(wrong("~: 1\n"), "document 1, line 1, column 1: a key that is null");
     assert_eq!(wrong("a: &a [*a]\n"), "document 1, line 1, column 8: an alias of what contains it");
 }
 

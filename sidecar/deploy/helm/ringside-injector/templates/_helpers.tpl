@@ -19,6 +19,14 @@ labels:
   {{- include "ringside-injector.labels" . | nindent 2 }}
 {{- end }}
 
+{{/* The same of what makes cert-manager's authority. */}}
+{{- define "ringside-injector.authorityMetadata" -}}
+name: ringside-injector-ca
+namespace: {{ .Release.Namespace }}
+labels:
+  {{- include "ringside-injector.labels" . | nindent 2 }}
+{{- end }}
+
 {{/* Metadata of an object that is in no namespace. */}}
 {{- define "ringside-injector.clusterMetadata" -}}
 name: ringside-injector
