@@ -760,8 +760,8 @@ fn the_endpoint_may_come_from_opentelemetry() {
 fn what_is_asked_from_outside_is_what_is_written() {
     let health =
         |lines: &str| format!("{MINIMAL}{JWT}claims_to_headers = {{ tenant = \"x-tenant\" }}\n[health]\n{lines}");
-    let probes = "address = \"[::]:1\"\napp = { ready = \"http://localhost:3000/healthz?deep=1\", live-2 = \"tcp://127.0.0.1:2\" }";
-    let read = config(&health(probes)).health.unwrap();
+    let probes = "ready = \"http://localhost:3000/healthz?deep=1\"\nlive-2 = \"tcp://127.0.0.1:2\"\n";
+    let read = config(&health(&format!("address = \"[::]:1\"\n[health.app]\n{probes}"))).health.unwrap();
     assert_eq!(read.address, "[::]:1".parse::<SocketAddr>().unwrap());
     assert_eq!(read.probes["ready"], "http://localhost:3000/healthz?deep=1".parse().unwrap());
     assert_eq!(read.probes["live-2"], "tcp://127.0.0.1:2".parse().unwrap());

@@ -45,8 +45,8 @@ fn container(pod: &Pod<'_>, wish: &mut Wish<'_>, mounts: Vec<Value>) -> Value {
     container["startupProbe"] =
         json!({"httpGet": {"path": "/livez", "port": HEALTH_PORT}, "periodSeconds": 1, "failureThreshold": 60});
     container["readinessProbe"] = json!({"httpGet": {"path": "/readyz", "port": HEALTH_PORT}, "periodSeconds": 5});
-    let drain = json!(["/usr/local/bin/ringside", "drain", "--wait", format!("--timeout={}s", wish.stays())]);
-    container["lifecycle"] = json!({"preStop": {"exec": {"command": drain}}});
+    // Without --wait: the sidecar ends when it has drained, and would take a hook with it that waits inside of it.
+    container["lifecycle"] = json!({"preStop": {"exec": {"command": ["/usr/local/bin/ringside", "drain"]}}});
     container["resources"] = resources(wish);
     container["securityContext"] = security(pod, wish);
     container["volumeMounts"] = mounts.into();
