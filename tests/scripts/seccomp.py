@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from confine import short
-from support import Case, Process, confined, libseccomp, skip
+from support import Case, Process, confined, contained, libseccomp, needs_containers, skip
 from workload import READY, Workload
 
 HERE = Path(__file__).parent
@@ -165,18 +165,9 @@ class Contained(Workload):
     """The runtime of a container needs no more, and neither does ringside in one."""
 
     async def test_all_works_in_a_container(self):
-        if not shutil.which("runc"):
-            skip("runc is not here, and could not be installed", also_in_ci=True)
-        anything = self.directory / "anything.json"
-        anything.write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}')
-        trial = await Process().start(*self._contain(anything), "/usr/bin/true")
-        if await trial.exit() != 0:
-            skip(f"no containers can be made here: {trial.output}", also_in_ci=True)
+        await needs_containers(self.directory)
         for engine in READY:
-            await self.work(engine, self._contain(PROFILE), by_name=False)
-
-    def _contain(self, profile):
-        return sys.executable, HERE / "contain.py", profile, self.directory
+            await self.work(engine, contained(PROFILE, self.directory), by_name=False)
 
 
 class Written(Case):

@@ -4,6 +4,7 @@ import asyncio
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -46,6 +47,11 @@ def confined(profile):
     """What runs a command under the seccomp profile in this file."""
     libseccomp()
     return sys.executable, Path(__file__).parent / "confine.py", profile
+
+
+def contained(profile, directory):
+    """What runs a command in a container under the seccomp profile in this file."""
+    return sys.executable, Path(__file__).parent / "contain.py", profile, directory
 
 
 def free_port():
@@ -172,6 +178,10 @@ class Process:
         except TimeoutError:
             raise AssertionError(f"it did not say what was waited for:\n{self.last_words}") from None
 
+    async def event(self, message, **fields):
+        """Waits for a line of JSON with this message and these fields, and returns it."""
+        return await self.says(self._event(message, **fields))
+
     async def exit(self, signal_number=None, within=PATIENCE):
         """Waits for the end, after sending a signal if one is given. Returns the exit code."""
         if signal_number:
@@ -184,6 +194,14 @@ class Process:
         if self.is_running:
             await self.exit(signal.SIGKILL)
 
+    @staticmethod
+    def _event(message, **fields):
+        def find(lines):
+            events = (json.loads(line) for line in lines if line.startswith("{"))
+            wanted = {"message": message} | fields
+            return next((event for event in events if wanted.items() <= event.items()), None)
+        return find
+
     async def _read(self):
         async for line in self._process.stdout:
             await self._tell(line.decode(errors="replace").rstrip("\n"))
@@ -194,6 +212,17 @@ class Process:
         async with self._news:
             self.lines.extend(lines)
             self._news.notify_all()
+
+
+async def needs_containers(directory):
+    """Skips the test where runc makes none."""
+    if not shutil.which("runc"):
+        skip("runc is not here, and could not be installed", also_in_ci=True)
+    anything = directory / "anything.json"
+    anything.write_text('{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": []}')
+    trial = await Process().start(*contained(anything, directory), "/usr/bin/true")
+    if await trial.exit() != 0:
+        skip(f"no containers can be made here: {trial.output}", also_in_ci=True)
 
 
 class Ringside(Process):
@@ -214,24 +243,12 @@ class Ringside(Process):
             text = text.replace(table, f"{table}\n{lines}") if table in text else f"{text}{table}\n{lines}\n"
         (directory / "ringside.toml").write_text(text)
         await self.launch(directory, environment)
-        self.address = (await self.says(self._find("listening")))["address"]
+        self.address = (await self.event("listening"))["address"]
         return self
 
     @property
     def port(self):
         return int(self.address.rpartition(":")[2])
-
-    async def event(self, message, **fields):
-        """Waits for a log line with this message and these fields, and returns it."""
-        return await self.says(self._find(message, **fields))
-
-    @staticmethod
-    def _find(message, **fields):
-        def find(lines):
-            events = (json.loads(line) for line in lines if line.startswith("{"))
-            wanted = {"message": message} | fields
-            return next((event for event in events if wanted.items() <= event.items()), None)
-        return find
 
 
 TLS = """\
@@ -290,14 +307,19 @@ class Case(unittest.IsolatedAsyncioTestCase):
                 skip(f"this kernel refuses io_uring:\n{self.ringside.output}")
             raise
 
+    @property
+    def destination(self):
+        """Where clients connect: host and port."""
+        return "127.0.0.1", self.ringside.port
+
     def connect(self, path="/", token=None, **options):
         """A client by the Python library `websockets`. `token` goes into the header that is meant for it."""
         headers = dict(options.pop("additional_headers", {}))
         if token:
             headers["Authorization"] = f"Bearer {token}"
         options = {"ssl": self.certificates.context(), "max_size": None, "compression": None, "proxy": None} | options
-        url = f"wss://localhost:{self.ringside.port}{path}"
-        return connect(url, host="127.0.0.1", port=self.ringside.port, additional_headers=headers, **options)
+        host, port = self.destination
+        return connect(f"wss://localhost:{port}{path}", host=host, port=port, additional_headers=headers, **options)
 
     async def refused(self, path="/", **options):
         """The response to a client that must not get in."""
