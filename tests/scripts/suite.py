@@ -6,7 +6,7 @@ import unittest
 
 SCRIPTS = [
     "interop_python", "interop_node", "collector", "evidence", "monitoring", "conformance", "drain", "refused", "strace",
-    "seccomp", "kubernetes", "reading", "admission",
+    "seccomp", "kubernetes", "reading", "admission", "pod",
 ]
 
 
