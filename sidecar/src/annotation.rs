@@ -114,6 +114,11 @@ pub const OWNED: &[(&str, Option<&str>)] = &[
     ("health.app", Some("probes")),
 ];
 
+/// Where the annotation `name` (without prefix) stands.
+pub fn path(name: &str) -> String {
+    format!("metadata.annotations[\"{PREFIX}{name}\"]")
+}
+
 /// The key of the configuration that the annotation `name` (without prefix) sets.
 pub fn key(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == name)

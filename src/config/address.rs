@@ -1,13 +1,23 @@
-//! Where the app listens, and whether two addresses are the same.
+//! Where others listen and where we do, and whether two addresses are the same.
 
 use std::fmt::Write as _;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 
+use super::findings::Findings;
+use super::keys;
 use crate::upstream::Address;
 
 /// Bytes of `sun_path` (unix(7)); the last one is the NUL that ends it.
 const SUN_PATH: usize = 108;
+
+/// Where we are to listen; when it is no address, that is found, and any will do.
+pub(super) fn listen(key: &'static str, text: &str, findings: &mut Findings<'_>) -> SocketAddr {
+    text.parse().unwrap_or_else(|_| {
+        findings.wrong(key, "not an IP address and a port", format!("write {}", keys::Kind::Listen.form()));
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+    })
+}
 
 /// The app's address, and otherwise what is wrong and what to do.
 pub(super) fn app(text: &str, base: &Path) -> Result<Address, (String, String)> {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::document::Item;
 use super::findings::Findings;
-use super::{address, raw, resolve};
+use super::{address, raw};
 use crate::control::health::Config;
 use crate::control::health::app::Target;
 use crate::policy;
@@ -20,7 +20,7 @@ const LONGEST_NAME: usize = 63;
 
 /// The health endpoint. Who a client is, is said to the app in the fields that `policy` has for it.
 pub(super) fn resolve(raw: raw::Health, policy: &policy::Config, findings: &mut Findings<'_>) -> Config {
-    let address = resolve::listen("health.address", &raw.address, findings);
+    let address = address::listen("health.address", &raw.address, findings);
     let claims = policy.claims_to_headers.values();
     let identity = std::iter::once(&policy.subject_header).chain(claims).cloned().collect();
     Config { address, probes: probes(raw.app, findings), identity }

@@ -3,7 +3,7 @@
 //! A value that makes no sense is replaced by a stand-in after its problem was noted, so that the rest is looked at too.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
@@ -21,12 +21,12 @@ use crate::{opening, relay, tls, upstream, worker};
 pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], findings: &mut Findings<'_>) -> Config {
     limits(&raw.limits, findings);
     let session = life::session(&raw, findings);
-    let listen = listen("listen.address", &raw.listen.address, findings);
+    let listen = address::listen("listen.address", &raw.listen.address, findings);
     let worker = worker(&raw, listen, findings);
     let app = app(raw.app, base, findings);
     timeouts(&raw.timeouts, raw.tls.is_some(), findings);
     let admin =
-        raw.admin.map(|admin| admin::Config { address: self::listen("admin.address", &admin.address, findings) });
+        raw.admin.map(|admin| admin::Config { address: address::listen("admin.address", &admin.address, findings) });
     let (jwt, policy) = auth::resolve(raw.auth.jwt, &raw.access, raw.limits.token, base, findings);
     let health = raw.health.map(|raw| health::resolve(raw, &policy, findings));
     neighbours(listen, admin.as_ref(), health.as_ref(), &app, findings);
@@ -53,13 +53,6 @@ pub(super) fn resolve(raw: raw::Raw, base: &Path, env: &[(OsString, OsString)], 
         health,
         log: log(raw.log, base, findings),
     }
-}
-
-pub(super) fn listen(key: &'static str, text: &str, findings: &mut Findings<'_>) -> SocketAddr {
-    text.parse().unwrap_or_else(|_| {
-        findings.wrong(key, "not an IP address and a port", format!("write {}", keys::Kind::Listen.form()));
-        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
-    })
 }
 
 fn app(raw: raw::App, base: &Path, findings: &mut Findings<'_>) -> Address {

@@ -7,8 +7,7 @@ use ringside::config::keys::KEYS;
 use ringside::config::{Config, Place, Problem as Wrong, Problems};
 
 use super::Listens;
-use super::read::path;
-use crate::annotation::{self, DOC, OWNED, PREFIX};
+use crate::annotation::{self, DOC, OWNED, PREFIX, path};
 use crate::pod::Pod;
 use crate::problem::Problem;
 use crate::sidecar::{ADMIN_PORT, HEALTH_PORT, JWKS_DIRECTORY, TLS_DIRECTORY};

@@ -2,7 +2,7 @@
 
 use super::config::{self, Own};
 use super::{Form, Listens, Wish};
-use crate::annotation::{self, ANNOTATIONS, DOC, OWNED, PREFIX};
+use crate::annotation::{self, ANNOTATIONS, DOC, OWNED, PREFIX, path};
 use crate::pod::{Container, Pod};
 use crate::problem::Problem;
 use crate::settings::{Minor, Seccomp, Settings};
@@ -185,11 +185,6 @@ impl<'v> Reader<'_, 'v> {
             }
         }
     }
-}
-
-/// Where the annotation `name` (without prefix) stands.
-pub(super) fn path(name: &str) -> String {
-    format!("metadata.annotations[\"{PREFIX}{name}\"]")
 }
 
 fn port(text: &str) -> Option<u16> {
