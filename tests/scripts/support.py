@@ -76,7 +76,8 @@ def ask(address, path, method="GET", body=None):
 
 async def soon(awaitable, within=PATIENCE):
     """Waits for something that has to happen."""
-    return await asyncio.wait_for(awaitable, within)
+    async with asyncio.timeout(within):  # wait_for of Python 3.11 may swallow that who waits is cancelled
+        return await awaitable
 
 
 class App:

@@ -164,7 +164,8 @@ class Container:
 async def within(seconds, awaitable):
     """Waits for it for so long. Returns whether it came."""
     try:
-        await asyncio.wait_for(awaitable, seconds)
+        async with asyncio.timeout(seconds):
+            await awaitable
         return True
     except TimeoutError:
         return False

@@ -36,7 +36,8 @@ async def verdicts(probe, ask):
 async def passes(probe, host, ports):
     """Whether whoever is probed is well. `ports`: numbers by name."""
     try:
-        return await asyncio.wait_for(asked(probe, host, ports), probe.get("timeoutSeconds", TIMEOUT))
+        async with asyncio.timeout(probe.get("timeoutSeconds", TIMEOUT)):
+            return await asked(probe, host, ports)
     except (OSError, IndexError, ValueError, TimeoutError):
         return False
 
