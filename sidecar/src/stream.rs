@@ -22,8 +22,15 @@ pub struct Stream {
     pub is_changed: bool,
     /// What was done, a paragraph a document.
     pub report: String,
+    /// Documents that are different: number, before, after.
+    changed: Vec<(usize, Value, String)>,
+}
+
+impl Stream {
     /// Lines that are different, with some around them.
-    pub diff: String,
+    pub fn diff(&self) -> String {
+        self.changed.iter().map(|(number, before, after)| difference(*number, before, after)).collect()
+    }
 }
 
 /// A stream that cannot be done as a whole, so that nothing of it is.
@@ -41,7 +48,7 @@ pub enum StreamError {
 pub fn apply(text: &str, task: Task<'_>) -> Result<Stream, StreamError> {
     let documents = yaml::documents(text)?;
     let (mut told, mut moved) = (Told::default(), Vec::new());
-    let mut stream = Stream { text: String::new(), is_changed: false, report: String::new(), diff: String::new() };
+    let mut stream = Stream { text: String::new(), is_changed: false, report: String::new(), changed: Vec::new() };
     for (n, document) in documents.iter().enumerate() {
         let mut object = document.value.clone();
         let outcomes = workload::apply(&mut object, task);
@@ -58,9 +65,9 @@ pub fn apply(text: &str, task: Task<'_>) -> Result<Stream, StreamError> {
             stream.text.push_str("---\n");
         }
         if is_changed {
-            let (before, after) = (yaml::write(&document.value), yaml::write(&object));
-            stream.diff.push_str(&difference(document, &before, &after));
+            let after = yaml::write(&object);
             stream.text.push_str(&after);
+            stream.changed.push((document.number, document.value.clone(), after));
         } else {
             stream.text.push_str(document.text);
             stream.text.push('\n');
@@ -138,9 +145,9 @@ impl Told {
 }
 
 /// What is different in a document, with some lines around it.
-fn difference(document: &Document<'_>, before: &str, after: &str) -> String {
-    let name = format!("document {}", document.number);
-    TextDiff::from_lines(before, after).unified_diff().header(&name, &name).to_string()
+fn difference(number: usize, before: &Value, after: &str) -> String {
+    let (name, before) = (format!("document {number}"), yaml::write(before));
+    TextDiff::from_lines(&*before, after).unified_diff().header(&name, &name).to_string()
 }
 
 fn wrong(at: &str, line: usize, problem: &Problem) -> String {

@@ -18,7 +18,7 @@ fn what_is_left_alone_keeps_every_byte() {
     assert_eq!((parts.len(), parts[0], parts[2]), (3, OTHER, OTHER));
     assert!(parts[1].contains("name: ringside\n") && done.is_changed);
     assert!(done.report.ends_with("1 injected, 2 left alone\n"), "{}", done.report);
-    assert!(done.diff.contains("+  initContainers:"), "{}", done.diff);
+    assert!(done.diff().contains("+  initContainers:"), "{}", done.diff());
 }
 
 #[test]
