@@ -18,7 +18,7 @@ from injector import INJECTOR, needs, objects, run
 from support import Process, free_port, soon
 
 HERE = Path(__file__).parent
-SERVER = Path(os.environ.get("RINGSIDE_APISERVER", HERE.parent.parent / "target/scripts/apiserver"))
+SERVER = Path(os.environ.get("APISERVER", HERE.parent.parent / "target/scripts/apiserver"))
 ADDRESS = "127.32.0.10"  # of the webhook's Service
 NAMESPACE, NAME = "ringside-system", "ringside-injector"
 

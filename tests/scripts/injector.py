@@ -2,7 +2,6 @@
 
 import functools
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,10 +10,11 @@ import kubernetes_validate
 import yaml
 from kubernetes_validate import utils
 
+import support
 from support import PATIENCE, RINGSIDE, skip
 
 SIDECAR = Path(__file__).parent.parent.parent / "sidecar"
-INJECTOR = Path(os.environ.pop("RINGSIDE_INJECTOR_BIN", None) or Path(RINGSIDE).with_name("ringside-injector"))
+INJECTOR = Path(support.INJECTOR or Path(RINGSIDE).with_name("ringside-injector"))
 IS_RELEASE = "release" in INJECTOR.parts  # what is said of speed holds for such a build
 
 VERSIONS = sorted({utils.major_minor(version) for version in utils.all_versions()}, key=lambda v: int(v.split(".")[1]))

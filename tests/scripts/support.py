@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from confine import library
 from credentials import Certificates, Issuer
 
-RINGSIDE = os.environ.pop("RINGSIDE_BIN")  # not passed on: ringside takes it for a key of its configuration
+# Not passed on: ringside takes them for keys of its configuration.
+RINGSIDE, INJECTOR = (os.environ.pop(name, None) for name in ("RINGSIDE_BIN", "RINGSIDE_INJECTOR_BIN"))
 IN_CI = os.environ.get("CI") == "true"
 PATIENCE = 20  # seconds for anything that is about to happen
 EXIT = 10  # seconds from SIGTERM to the exit: what ringside promises
