@@ -44,7 +44,7 @@ fn apply(args: &Stream, task: Task<'_>) -> Result<ExitCode, String> {
         tell(&done.report);
     }
     let out = match (args.check, args.diff) {
-        (true, _) => return Ok(if done.is_changed { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
+        (true, _) => return Ok(if done.is_changed() { ExitCode::FAILURE } else { ExitCode::SUCCESS }),
         (_, true) => &done.diff(),
         _ => &done.text,
     };

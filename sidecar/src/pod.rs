@@ -19,8 +19,6 @@ pub struct Pod<'v> {
     pub host_network: bool,
     /// `terminationGracePeriodSeconds`; Kubernetes' default is 30.
     pub grace: u64,
-    /// Names of its volumes.
-    pub volumes: Vec<&'v str>,
     /// `securityContext.runAsUser`.
     pub user: Option<u64>,
 }
@@ -43,6 +41,7 @@ impl<'v> Pod<'v> {
             .ok_or_else(|| Problem::new("spec", "is missing", "a pod needs a spec with at least one container"))?;
         let metadata = object(template, "metadata")?;
         let texts = |key| metadata.map_or(Ok(Vec::new()), |metadata| texts(metadata, key));
+        list(spec, "volumes", "spec")?;
         let security = spec.get("securityContext");
         let pod = Self {
             annotations: texts("annotations")?,
@@ -51,7 +50,6 @@ impl<'v> Pod<'v> {
             init_containers: containers(spec, "initContainers")?,
             host_network: spec.get("hostNetwork") == Some(&Value::Bool(true)),
             grace: spec.get("terminationGracePeriodSeconds").and_then(Value::as_u64).unwrap_or(30),
-            volumes: list(spec, "volumes", "spec")?.iter().filter_map(|volume| volume["name"].as_str()).collect(),
             user: security.and_then(|security| security.get("runAsUser")?.as_u64()),
         };
         if pod.containers.is_empty() {
@@ -60,7 +58,7 @@ impl<'v> Pod<'v> {
         Ok(pod)
     }
 
-    /// What the annotation `name` says, or, for [`crate::annotation::INJECT`], perhaps the label.
+    /// What the annotation `name` says.
     pub fn annotation(&self, name: &str) -> Option<&'v str> {
         self.annotations.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }

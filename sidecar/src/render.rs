@@ -18,7 +18,7 @@ use crate::pod::Pod;
 use crate::problem::Problem;
 use crate::settings::Settings;
 use crate::sidecar::NAME;
-use crate::wish::{Form, Listens, Wish};
+use crate::wish::{Form, Wish};
 
 /// What an injection did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,15 +70,12 @@ pub fn restore(template: &mut Value) -> Result<bool, Vec<Problem>> {
 
 fn done(wish: &Wish<'_>, status: &Status) -> Vec<String> {
     let scheme = if wish.tls.is_some() { "wss" } else { "ws" };
-    let app = match wish.listens {
-        Listens::Port(port) => format!("127.0.0.1:{port}"),
-        Listens::Socket { path, .. } => format!("unix:{path}"),
-    };
     let form = match wish.form {
         Form::Native => "native sidecar",
         Form::Classic => "container",
     };
-    let mut done = vec![format!("{form} {NAME}: {scheme} on port {} -> {app} (container {})", wish.port, status.app)];
+    let (port, app) = (wish.port, wish.listens);
+    let mut done = vec![format!("{form} {NAME}: {scheme} on port {port} -> {app} (container {})", status.app)];
     if let Some(moved) = &status.port {
         let name = moved.name.as_ref().map_or(String::new(), |name| format!(" {name:?}"));
         done.push(format!("port{name} {} -> {}", moved.was, moved.is));

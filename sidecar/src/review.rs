@@ -152,12 +152,11 @@ pub fn patch(before: &Value, after: &Value) -> Vec<Value> {
     let none = Map::new();
     let mut patch = Vec::new();
     for part in ["metadata", "spec"] {
-        let members = |of: &'_ Value| of[part].as_object().cloned();
-        let (was, is) = (members(before), members(after));
+        let (was, is) = (before[part].as_object(), after[part].as_object());
         if was.is_none() && is.is_some() {
             patch.push(json!({"op": "add", "path": format!("/{part}"), "value": {}}));
         }
-        let (was, is) = (was.unwrap_or_else(|| none.clone()), is.unwrap_or_else(|| none.clone()));
+        let (was, is) = (was.unwrap_or(&none), is.unwrap_or(&none));
         for key in was.keys().filter(|key| !is.contains_key(*key)) {
             patch.push(json!({"op": "remove", "path": format!("/{part}/{}", pointer(key))}));
         }
@@ -183,17 +182,11 @@ fn short(text: &str) -> String {
 
 fn subject(request: &Value) -> Subject {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let metadata = &request["object"]["metadata"];
-    let owner = &metadata["ownerReferences"][0];
-    let made = |name: &Value| name.as_str().map(|prefix| format!("{prefix}*"));
+    let owner = &request["object"]["metadata"]["ownerReferences"][0];
     Subject {
         uid: text(&request["uid"]),
         namespace: text(&request["namespace"]),
-        pod: metadata["name"]
-            .as_str()
-            .map(String::from)
-            .or_else(|| made(&metadata["generateName"]))
-            .unwrap_or_default(),
+        pod: workload::name(&request["object"]).unwrap_or_default(),
         owner: if owner.is_object() {
             format!("{}/{}", text(&owner["kind"]), text(&owner["name"]))
         } else {

@@ -18,8 +18,6 @@ use crate::yaml::{self, Document, SyntaxError};
 pub struct Stream {
     /// The stream as it is now; documents that stay as they were keep their text.
     pub text: String,
-    /// Whether anything is different.
-    pub is_changed: bool,
     /// What was done, a paragraph a document.
     pub report: String,
     /// Documents that are different: number, before, after.
@@ -27,6 +25,11 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// Whether anything is different.
+    pub fn is_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
     /// Lines that are different, with some around them.
     pub fn diff(&self) -> String {
         self.changed.iter().map(|(number, before, after)| difference(*number, before, after)).collect()
@@ -48,7 +51,7 @@ pub enum StreamError {
 pub fn apply(text: &str, task: Task<'_>) -> Result<Stream, StreamError> {
     let documents = yaml::documents(text)?;
     let (mut told, mut moved) = (Told::default(), Vec::new());
-    let mut stream = Stream { text: String::new(), is_changed: false, report: String::new(), changed: Vec::new() };
+    let mut stream = Stream { text: String::new(), report: String::new(), changed: Vec::new() };
     for (n, document) in documents.iter().enumerate() {
         let mut object = document.value.clone();
         let outcomes = workload::apply(&mut object, task);
@@ -60,19 +63,17 @@ pub fn apply(text: &str, task: Task<'_>) -> Result<Stream, StreamError> {
             }
             _ => None,
         }));
-        let is_changed = object != document.value;
         if n > 0 {
             stream.text.push_str("---\n");
         }
-        if is_changed {
+        if object == document.value {
+            stream.text.push_str(document.text);
+            stream.text.push('\n');
+        } else {
             let after = yaml::write(&object);
             stream.text.push_str(&after);
             stream.changed.push((document.number, document.value.clone(), after));
-        } else {
-            stream.text.push_str(document.text);
-            stream.text.push('\n');
         }
-        stream.is_changed |= is_changed;
     }
     for document in &documents {
         for warning in service::past(&document.value, &moved) {

@@ -3,6 +3,7 @@
 mod config;
 mod read;
 
+use std::fmt;
 use std::time::Duration;
 
 pub use self::config::Variable;
@@ -70,6 +71,16 @@ pub enum Listens<'v> {
         /// Where it is.
         directory: &'v str,
     },
+}
+
+impl fmt::Display for Listens<'_> {
+    /// As `app.address` has it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(port) => write!(f, "127.0.0.1:{port}"),
+            Self::Socket { path, .. } => write!(f, "unix:{path}"),
+        }
+    }
 }
 
 impl<'v> Wish<'v> {

@@ -208,9 +208,13 @@ pub fn says_enabled(object: &Value) -> bool {
 fn who(object: &Value) -> String {
     let text = |value: &Value| value.as_str().map(String::from);
     let kind = text(&object["kind"]).unwrap_or_else(|| "object".into());
-    let metadata = &object["metadata"];
-    let name = text(&metadata["name"]).or_else(|| text(&metadata["generateName"]).map(|name| format!("{name}*")));
-    name.map_or_else(|| kind.clone(), |name| format!("{kind} {name}"))
+    name(object).map_or_else(|| kind.clone(), |name| format!("{kind} {name}"))
+}
+
+/// The name of `object`, or what its name will begin with, as `chat-*`.
+pub fn name(object: &Value) -> Option<String> {
+    let text = |key: &str| object["metadata"][key].as_str();
+    text("name").map(String::from).or_else(|| text("generateName").map(|prefix| format!("{prefix}*")))
 }
 
 fn group(object: &Value) -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::edit;
-use super::probes::Changed;
+use super::probes::{Changed, HANDLERS};
 use super::status::{Moved, Status};
 use crate::pod::Pod;
 use crate::problem::Problem;
@@ -19,16 +19,15 @@ pub(super) fn edit(
     probes: Vec<Changed>,
     status: &mut Status,
 ) {
-    let stays = wish.stays();
     let app = &mut template["spec"]["containers"][wish.app];
     move_port(app, wish, status);
     for Changed { probe, was, is } in probes {
-        replace(&mut app[probe], was.keys().next(), is);
+        replace(&mut app[probe], was.keys().next().map(String::as_str), is);
         status.probes.insert(probe.into(), was);
     }
-    pre_stop(app, wish, settings, stays, status);
+    pre_stop(app, wish, settings, status);
     let was = template["spec"].get("terminationGracePeriodSeconds").and_then(Value::as_u64);
-    let grace = pod.grace.saturating_add(stays);
+    let grace = pod.grace.saturating_add(wish.stays());
     template["spec"]["terminationGracePeriodSeconds"] = grace.into();
     status.grace = Some((was, grace));
 }
@@ -51,7 +50,7 @@ fn move_port(app: &mut Value, wish: &mut Wish<'_>, status: &mut Status) {
     status.port = Some(Moved { name, was, is: wish.port });
 }
 
-fn replace(probe: &mut Value, was: Option<&String>, is: serde_json::Map<String, Value>) {
+fn replace(probe: &mut Value, was: Option<&str>, is: serde_json::Map<String, Value>) {
     let Some(map) = probe.as_object_mut() else { return };
     if let Some(was) = was {
         map.shift_remove(was);
@@ -62,7 +61,8 @@ fn replace(probe: &mut Value, was: Option<&String>, is: serde_json::Map<String, 
 }
 
 /// Keeps the app's SIGTERM until its clients are gone.
-fn pre_stop(app: &mut Value, wish: &mut Wish<'_>, settings: &Settings, stays: u64, status: &mut Status) {
+fn pre_stop(app: &mut Value, wish: &mut Wish<'_>, settings: &Settings, status: &mut Status) {
+    let stays = wish.stays();
     if app["lifecycle"].get("preStop").is_some() {
         wish.warnings.push(Problem::new(
             format!("spec.containers[{}].lifecycle.preStop", wish.app),
@@ -104,11 +104,8 @@ pub(super) fn restore(template: &mut Value, status: &Status) {
         }
         for (probe, was) in &status.probes {
             if let Some(probe) = app.get_mut(probe) {
-                let is = ["httpGet", "tcpSocket", "grpc"]
-                    .map(String::from)
-                    .into_iter()
-                    .find(|kind| probe.get(kind).is_some());
-                replace(probe, is.as_ref(), was.clone());
+                let is = HANDLERS.into_iter().find(|kind| probe.get(kind).is_some());
+                replace(probe, is, was.clone());
             }
         }
         if status.pre_stop {

@@ -20,6 +20,9 @@ pub(super) struct Changed {
 /// The probes, and what they are called in `/app/NAME`.
 const PROBES: [(&str, &str); 3] = [("startupProbe", "startup"), ("livenessProbe", "live"), ("readinessProbe", "ready")];
 
+/// Handlers that ask for a port.
+pub(super) const HANDLERS: [&str; 3] = ["httpGet", "tcpSocket", "grpc"];
+
 /// What a probe asks.
 struct Asked {
     probe: &'static str,
@@ -71,7 +74,7 @@ fn asked(pod: &Pod<'_>, wish: &Wish<'_>) -> Vec<Asked> {
     let probes = PROBES.iter().filter_map(|(probe, _)| Some((*probe, app.value.get(*probe)?.as_object()?)));
     probes
         .filter_map(|(probe, value)| {
-            let kind = ["httpGet", "tcpSocket", "grpc"].into_iter().find(|kind| value.contains_key(*kind))?;
+            let kind = HANDLERS.into_iter().find(|kind| value.contains_key(*kind))?;
             let handler = value[kind].as_object()?.clone();
             let (port, is_named) = port(app, handler.get("port")?);
             let path = format!("spec.containers[{}].{probe}.{kind}", wish.app);

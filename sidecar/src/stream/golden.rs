@@ -49,7 +49,7 @@ fn do_not_change_when_injected_again_and_can_be_taken_back() {
         let text = fs::read_to_string(&file).unwrap();
         let once = stream::apply(&text, Task::Inject(&settings)).unwrap();
         let twice = stream::apply(&once.text, Task::Inject(&settings)).unwrap();
-        assert!(!twice.is_changed, "{}:\n{}", file.display(), twice.diff());
+        assert!(!twice.is_changed(), "{}:\n{}", file.display(), twice.diff());
         assert_eq!(twice.text, once.text);
         let back = stream::apply(&once.text, Task::Uninject).unwrap();
         let values = |text: &str| -> Vec<_> {

@@ -24,7 +24,7 @@ pub(super) fn past(object: &Value, targets: &[Target]) -> Vec<Problem> {
         return Vec::new();
     }
     let leads = targets.iter().filter(|target| is_selected(object, target));
-    leads.flat_map(|target| ports(object, &target.port)).collect()
+    leads.filter_map(|target| port(object, &target.port)).collect()
 }
 
 fn is_selected(service: &Value, target: &Target) -> bool {
@@ -35,23 +35,21 @@ fn is_selected(service: &Value, target: &Target) -> bool {
     !selector.is_empty() && namespace(service) == target.namespace && selector.iter().all(has)
 }
 
-fn ports(service: &Value, port: &Moved) -> Vec<Problem> {
+fn port(service: &Value, port: &Moved) -> Option<Problem> {
     let name = service["metadata"]["name"].as_str().unwrap_or_default();
     let ports = service["spec"]["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let leads = |entry: &&Value| {
+    let leads = |entry: &Value| {
         let target = entry.get("targetPort").unwrap_or(&entry["port"]);
         target.as_u64() == Some(port.was.into())
     };
     let (write, was) = (port.name.clone().unwrap_or_else(|| port.is.to_string()), port.was);
-    let count = ports.iter().filter(leads).count();
-    let problem = || {
+    ports.iter().any(leads).then(|| {
         Problem::new(
             "spec.ports",
             format!("of Service {name} lead to {was}, past the sidecar"),
             format!("write targetPort: {write}"),
         )
-    };
-    (0..count.min(1)).map(|_| problem()).collect()
+    })
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ fn what_is_left_alone_keeps_every_byte() {
     let done = inject(&format!("{OTHER}---\n{POD}---\n{OTHER}")).unwrap();
     let parts: Vec<_> = done.text.split("---\n").collect();
     assert_eq!((parts.len(), parts[0], parts[2]), (3, OTHER, OTHER));
-    assert!(parts[1].contains("name: ringside\n") && done.is_changed);
+    assert!(parts[1].contains("name: ringside\n") && done.is_changed());
     assert!(done.report.ends_with("1 injected, 2 left alone\n"), "{}", done.report);
     assert!(done.diff().contains("+  initContainers:"), "{}", done.diff());
 }
@@ -44,7 +44,7 @@ fn nothing_gives_nothing() {
     for text in ["", "---\n", "# only a comment\n"] {
         let done = inject(text).unwrap();
         assert_eq!(
-            (done.text.as_str(), done.report.as_str(), done.is_changed),
+            (done.text.as_str(), done.report.as_str(), done.is_changed()),
             ("", "no documents\n", false),
             "{text:?}"
         );

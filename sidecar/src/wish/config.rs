@@ -1,6 +1,5 @@
 //! The sidecar's configuration: environment variables, checked by Ringside's own `config`.
 
-use std::path::Path;
 use std::time::Duration;
 
 use ringside::config::keys::KEYS;
@@ -56,7 +55,7 @@ pub(super) fn config(pod: &Pod<'_>, own: &Own<'_>) -> Result<Checked, Vec<Proble
         .filter_map(|(key, value)| Some(Variable { name: annotation::key(key)?.variable(), value }))
         .collect();
     let env = variables.iter().map(|Variable { name, value }| (name, value));
-    match Config::parse("", Path::new("ringside.toml"), env) {
+    match Config::parse_env(env) {
         Ok(loaded) => Ok(Checked {
             drain: loaded.config.worker.drain.timeout,
             // What a file says, which is not here, may answer them.
@@ -71,13 +70,9 @@ impl Own<'_> {
     /// Keys and values before any annotation.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let address = |host: &str, port| if host == "::" { format!("[::]:{port}") } else { format!("{host}:{port}") };
-        let app = match self.app {
-            Listens::Port(port) => format!("127.0.0.1:{port}"),
-            Listens::Socket { path, .. } => format!("unix:{path}"),
-        };
         let mut settings = vec![
             ("listen.address", address(self.host, self.port)),
-            ("app.address", app),
+            ("app.address", self.app.to_string()),
             ("admin.address", address("127.0.0.1", ADMIN_PORT)),
             ("health.address", address(self.host, HEALTH_PORT)),
             // The pod's hooks and its grace period rely on these two.

@@ -104,8 +104,7 @@ impl<'v> Reader<'_, 'v> {
             if let Some((_, by)) = owner {
                 let help = by.map_or("leave it out".into(), |by| format!("use {PREFIX}{by}"));
                 self.refuse(name, "is the injector's to set", format!("{help}; see {DOC}"));
-            } else if !name.starts_with("status") && annotation::find(name).is_none() && annotation::key(name).is_none()
-            {
+            } else if annotation::find(name).is_none() && annotation::key(name).is_none() {
                 let known: Vec<_> = ANNOTATIONS.iter().map(|known| known.name).collect();
                 let help = format!("there are {}, and each key of the configuration; see {DOC}", known.join(", "));
                 self.refuse(name, "is unknown", help);
