@@ -45,7 +45,7 @@ impl Capacity {
 
     /// Most memory for buffers of all workers.
     pub(super) fn buffer_memory(&self) -> ByteSize {
-        ByteSize::bytes((self.buffers * lease::CAPACITY * self.workers) as u64)
+        ByteSize::bytes(self.buffers.saturating_mul(lease::CAPACITY).saturating_mul(self.workers) as u64)
     }
 
     /// What `listen.connections` asks for, when that is more than the limit on open files allows.
@@ -91,5 +91,8 @@ mod tests {
         assert_eq!(few.buffer_memory().len(), few.buffers * lease::CAPACITY);
         let many = capacity("[listen]\nconnections = 10000\n", 2, 1024);
         assert_eq!((many.connections(), many.excess()), (384, Some(10_000)));
+        // Nobody has so much, and it is no fault to say so.
+        let boundless = capacity("[runtime]\nworkers = 1024\nbuffers = \"9999999999GiB\"\n", 2, 1024);
+        assert_eq!(boundless.buffer_memory().len(), usize::MAX);
     }
 }

@@ -11,7 +11,7 @@ use procfs::process::{MountInfo, Process};
 
 use crate::bytesize::ByteSize;
 
-/// What version 1 shows where there is no limit, and a little less: the largest number of whole pages.
+/// Where there is no limit, version 1 shows the largest number of whole pages. Nobody has half as much.
 const NO_LIMIT: u64 = 1 << 62;
 
 /// The tightest limits; `None`: no limit, or none that can be seen.
