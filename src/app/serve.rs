@@ -65,7 +65,7 @@ pub enum StartError {
     #[error("runtime.engine = \"io_uring\": {0}")]
     Engine(Refused),
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on listen.address {address}: {source}; choose another address, or end what listens there")]
     Bind {
         /// The address.
         address: SocketAddr,

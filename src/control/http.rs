@@ -52,7 +52,7 @@ pub(super) type Answer = Response<Full<Bytes>>;
 
 /// Why an endpoint does not listen.
 #[derive(Debug, Error)]
-#[error("cannot listen on {key} {address}: {source}")]
+#[error("cannot listen on {key} {address}: {source}; choose another address, or end what listens there")]
 pub struct BindError {
     key: &'static str,
     address: SocketAddr,

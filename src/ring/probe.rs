@@ -105,7 +105,7 @@ async fn converse(step: &Cell<&'static str>) -> io::Result<()> {
 fn causes(error: &io::Error, host: &Host) -> Vec<Cause> {
     let sysctl = (!host.is_enabled()).then(|| Cause {
         what: format!("the sysctl kernel.io_uring_disabled is {}", host.disabled.unwrap_or_default()),
-        remedy: "set it to 0; or at 1, add our group to kernel.io_uring_group",
+        remedy: "set it to 0; or to 1, and kernel.io_uring_group to a group of this process",
     });
     let seccomp = (host.seccomp == Some(Seccomp::Filter)).then(|| Cause {
         what: "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring"

@@ -96,7 +96,7 @@ fn a_taken_port_is_told(engine: Engine) {
     let address = taken.local_addr().expect("bound").to_string();
     let (status, output) = run_to_end(&Setup::new(engine).listen(&address), "127.0.0.1:9");
     assert_eq!(status, Some(1), "{output}");
-    assert!(output.contains(&format!("error: cannot listen on {address}: ")), "{output}");
+    assert!(output.contains(&format!("error: cannot listen on listen.address {address}: ")), "{output}");
     assert!(output.contains("in use"), "{output}");
 }
 
