@@ -240,6 +240,7 @@ fn the_app_is_cut(engine: Engine) {
             joined.send(&whole[..1]);
             joined.finish();
             hears_that_the_app_is_gone(&mut client);
+            drop(client);
             assert_eq!(
                 end(&proxy),
                 (By::App, Why::Truncated, Some(1012), Some(1012)),

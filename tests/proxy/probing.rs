@@ -63,6 +63,7 @@ fn it_is_ready_until_it_drains(engine: Engine) {
     assert_eq!(ask(health, "GET /livez").status(), 200);
     client.send(&frame::from_client(CLOSE, &frame::close(1001, "")));
     joined.send(&frame::from_app(CLOSE, &frame::close(1001, "")));
+    drop((client, joined));
     let (status, output) = binary.exit();
     assert_eq!(status, Some(0), "{output}");
 }

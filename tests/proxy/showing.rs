@@ -187,6 +187,8 @@ fn top_prints_what_there_is(engine: Engine) {
     other.close();
     other.send(&frame::from_app(CLOSE, &frame::close(1000, "")));
     assert_eq!(left.close().0, 1000);
+    let gone = address(&left);
+    drop((left, other));
     once(admin, |seen| {
         let settled = of(seen, "connections", &address(&here))["from_app"]["messages"] == 12_345;
         settled && list(seen, "recent").len() == 1
@@ -198,7 +200,7 @@ fn top_prints_what_there_is(engine: Engine) {
     assert!(line(&["ringside", &admin.to_string(), "engine", engine]), "{output}");
     assert!(line(&["1 of", "connections open"]), "{output}");
     assert!(line(&[&address(&here), "alice", "chat", "~", " 12345 ", "open"]), "{output}");
-    assert!(line(&[&address(&left), "alice", "closed by client", "1000"]), "{output}");
+    assert!(line(&[&gone, "alice", "closed by client", "1000"]), "{output}");
     assert!(!output.contains('\u{1b}'), "no terminal, no escapes: {output:?}");
     let (_, nobody, _) = top(&["--admin", &admin.to_string(), "--most", "0"]);
     assert!(nobody.contains("1 of") && !nobody.contains(&address(&here)), "{nobody}");
