@@ -1,6 +1,7 @@
 //! What the epoll engine needs beyond tokio's `AsyncFd`.
 
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use socket2::{SockAddr, Socket};
@@ -20,6 +21,15 @@ pub(super) fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
     // SAFETY: `Socket` owns its descriptor, gives the same one at every call and closes it only when dropped,
     // and the `AsyncFd` owns the `Socket`.
     let registered = unsafe { AsyncFd::register(socket) };
+    registered.map_err(|error| error.into_parts().1)
+}
+
+/// Registers `bell` with this thread's epoll instance, to wait until it can be read.
+pub(super) fn watch(bell: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
+    // SAFETY: an `OwnedFd` gives the same descriptor at every call and closes it only when dropped, and the `AsyncFd` owns
+    // it.
+    let registered = unsafe { AsyncFd::register_with_interest(bell, Interest::READABLE) };
     registered.map_err(|error| error.into_parts().1)
 }
 

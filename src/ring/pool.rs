@@ -36,13 +36,16 @@ impl Pool {
 
     /// A lease with nothing filled, as soon as one is free.
     pub async fn lend(&self) -> Lease {
-        if !self.shelf.is_waited_for()
-            && let Some(lease) = self.try_lend()
-        {
+        if let Some(lease) = self.lend_now() {
             return lease;
         }
         (self.on_wait)();
         Lease::new(self.shelf.wait().await, Rc::clone(&self.shelf))
+    }
+
+    /// A lease with nothing filled, if one is free and nobody waits for it.
+    pub fn lend_now(&self) -> Option<Lease> {
+        if self.shelf.is_waited_for() { None } else { self.try_lend() }
     }
 
     /// A lease with nothing filled, if the bound allows one now; does not wait behind others.

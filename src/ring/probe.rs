@@ -8,17 +8,23 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::direct::{Direct, Event, Tag};
 use super::engine::Engine;
 use super::host::{Host, Seccomp};
+use super::lease::Lease;
 use super::op;
 use super::pool::Pool;
 use super::runtime::Runtime;
 use super::stream::Stream;
 use crate::bytesize::ByteSize;
+use crate::peer::Side;
+
+/// What is moved.
+const WORD: &[u8] = b"ringside";
 
 /// How long the probe may take before the ring counts as broken.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -64,7 +70,6 @@ fn exercise() -> Result<(), (&'static str, io::Error)> {
 /// One connection over a socket that needs neither a file nor a network, from its accept to a cancelled wait. Leaves the
 /// step that is under way in `step`.
 async fn converse(step: &Cell<&'static str>) -> io::Result<()> {
-    const WORD: &[u8] = b"ringside";
     step.set("listen on a Unix socket");
     let listener = Rc::new(Socket::new(Domain::UNIX, Type::STREAM, None)?);
     // Bound to nothing in particular, it gets an abstract address that is free.
@@ -91,6 +96,9 @@ async fn converse(step: &Cell<&'static str>) -> io::Result<()> {
         return Err(io::Error::other("other bytes than were sent"));
     }
 
+    step.set("set up a ring for relaying");
+    relay(near, far, pool.lend().await, step)?;
+
     step.set("cancel");
     let waiting = op::poll_readable(&listener);
     op::cancel_all(&listener);
@@ -99,6 +107,38 @@ async fn converse(step: &Cell<&'static str>) -> io::Result<()> {
         Err(error) => Err(error),
         Ok(_) => Err(io::Error::other("the wait was not cancelled")),
     }
+}
+
+/// Moves a word on a ring for relaying. Both streams have nothing in flight.
+fn relay(near: Stream, far: Stream, mut lease: Lease, step: &Cell<&'static str>) -> io::Result<()> {
+    let mut ring = Direct::new()?;
+    let [near, far] = [near, far].map(|stream| stream.into_direct().1);
+    let tag = |seat| Tag { seat, side: Side::App };
+    lease.append(WORD);
+    ring.send(tag(0), &near, lease, ());
+    ring.receive(tag(1), &far, false);
+    let until = Instant::now() + PATIENCE;
+    let (mut sent, mut received) = (false, false);
+    while !(sent && received) && Instant::now() < until {
+        step.set("enter a ring for relaying");
+        ring.turn(Some(PATIENCE))?;
+        while let Some(event) = ring.event() {
+            match event {
+                Event::Sent(_, result, ..) => sent = inspect(step, "send while relaying", result)? == WORD.len(),
+                Event::Received(_, result) => {
+                    let buffer = inspect(step, "receive into a provided buffer", result)?;
+                    received = buffer.is_some_and(|mut buffer| buffer.window().bytes() == WORD);
+                }
+            }
+        }
+    }
+    if sent && received { Ok(()) } else { Err(io::Error::other("other bytes than were sent, or none")) }
+}
+
+/// Names the step that a result is of.
+fn inspect<T>(step: &Cell<&'static str>, name: &'static str, result: io::Result<T>) -> io::Result<T> {
+    step.set(name);
+    result
 }
 
 /// The likely causes of `error`, the likeliest first.
@@ -110,11 +150,11 @@ fn causes(error: &io::Error, host: &Host) -> Vec<Cause> {
     let seccomp = (host.seccomp == Some(Seccomp::Filter)).then(|| Cause {
         what: "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring"
             .into(),
-        remedy: "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does",
+        remedy: "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register, as sidecar/deploy/seccomp does",
     });
     let kernel = Cause {
-        what: format!("kernel {} may lack io_uring or flags we use; 6.0 has all", host.release),
-        remedy: "run a kernel of version 6.0 or newer; sandboxes such as gVisor have no io_uring",
+        what: format!("kernel {} may lack io_uring or flags we use; 6.1 has all", host.release),
+        remedy: "run a kernel of version 6.1 or newer; sandboxes such as gVisor have no io_uring",
     };
     let memlock = Cause {
         what: "the memory that may be locked (RLIMIT_MEMLOCK) or the memory cgroup is too small for a ring".into(),
@@ -183,7 +223,7 @@ mod tests {
         assert!(first(libc::EPERM, &host(Some(0), Seccomp::Filter)).contains("seccomp"));
         assert!(first(libc::ENOSYS, &host(None, Seccomp::Filter)).contains("seccomp"));
         assert!(first(libc::ENOSYS, &host(None, Seccomp::Off)).contains("kernel 5.15.0"));
-        assert!(first(libc::EINVAL, &host(Some(0), Seccomp::Off)).contains("6.0"));
+        assert!(first(libc::EINVAL, &host(Some(0), Seccomp::Off)).contains("6.1"));
         assert!(first(libc::ENOMEM, &host(Some(0), Seccomp::Filter)).contains("MEMLOCK"));
         let member = Host { in_group: true, ..host(Some(1), Seccomp::Filter) };
         assert!(first(libc::EPERM, &member).contains("seccomp"), "the sysctl lets its group pass");

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::net::RecvFlags;
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use tokio::io::unix::AsyncFd;
 
@@ -17,6 +18,7 @@ use super::engine::Engine;
 use super::lease::{CAPACITY, Lease};
 use super::op::Op;
 use super::pool::Pool;
+use super::usage::{self, Operation};
 use super::{epoll, op};
 
 /// A connected stream socket.
@@ -27,6 +29,8 @@ pub struct Stream(Kind);
 
 enum Kind {
     IoUring(Uring),
+    /// Its operations are those of a [`Direct`](super::direct::Direct) ring.
+    Direct(Rc<Socket>),
     Epoll(AsyncFd<Socket>),
 }
 
@@ -75,6 +79,34 @@ impl Stream {
                 ready!(io.poll_read_ready(cx))?.retain_ready();
                 Poll::Ready(Ok(()))
             }
+            Kind::Direct(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// Takes it from the runtime's ring, so that another may have its operations, and returns its socket for them besides.
+    ///
+    /// # Panics
+    /// On the epoll engine.
+    pub fn into_direct(self) -> (Self, Rc<Socket>) {
+        let Kind::IoUring(uring) = self.0 else { panic!("a stream of the io_uring engine") };
+        let socket = Rc::clone(&uring.socket);
+        // A wait that is in flight would take nothing away from others, but hold the socket.
+        uring.readable.take();
+        (Self(Kind::Direct(Rc::clone(&socket))), socket)
+    }
+
+    /// Receives what is there into `buf`, without waiting. `Ok(0)` is the end of the stream; `WouldBlock` says that nothing
+    /// is there: wait until it is [readable](Self::poll_readable).
+    ///
+    /// # Errors
+    /// Those of `recv(2)`.
+    pub fn try_recv(&self, buf: &mut [u8]) -> io::Result<usize> {
+        match &self.0 {
+            Kind::Epoll(io) => epoll::recv(io, buf),
+            Kind::IoUring(Uring { socket, .. }) | Kind::Direct(socket) => {
+                usage::count(Operation::Recv);
+                Ok(rustix::net::recv(socket, buf, RecvFlags::DONTWAIT)?.0)
+            }
         }
     }
 
@@ -92,6 +124,7 @@ impl Stream {
                 (result, lease)
             }
             Kind::Epoll(io) => (epoll::recv(io, lease.spare(limit)), lease),
+            Kind::Direct(_) => (Err(io::ErrorKind::Unsupported.into()), lease),
         };
         if let Ok(n) = result {
             lease.fill(n);
@@ -108,6 +141,7 @@ impl Stream {
                 (result, lease)
             }
             Kind::Epoll(io) => (epoll::send(io, lease.bytes()).await, lease),
+            Kind::Direct(_) => (Err(io::ErrorKind::Unsupported.into()), lease),
         };
         if let Ok(n) = result {
             lease.consume(n);
@@ -176,7 +210,7 @@ impl Stream {
 
     fn socket(&self) -> &Socket {
         match &self.0 {
-            Kind::IoUring(uring) => &uring.socket,
+            Kind::IoUring(Uring { socket, .. }) | Kind::Direct(socket) => socket,
             Kind::Epoll(io) => io.get_ref(),
         }
     }
@@ -200,7 +234,7 @@ impl Drop for Uring {
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let engine = match self.0 {
-            Kind::IoUring(_) => Engine::IoUring,
+            Kind::IoUring(_) | Kind::Direct(_) => Engine::IoUring,
             Kind::Epoll(_) => Engine::Epoll,
         };
         f.debug_struct("Stream").field("engine", &engine).field("socket", self.socket()).finish()

@@ -21,11 +21,14 @@ pub enum Operation {
     Connect,
     /// A cancellation of what is in flight on a socket.
     Cancel,
+    /// A turn of the ring for relaying: one system call for all that is to be submitted and all that has come.
+    Enter,
 }
 
 impl Operation {
     /// All of them, in the order of the enum.
-    pub const ALL: [Self; 6] = [Self::Poll, Self::Recv, Self::Send, Self::Accept, Self::Connect, Self::Cancel];
+    pub const ALL: [Self; 7] =
+        [Self::Poll, Self::Recv, Self::Send, Self::Accept, Self::Connect, Self::Cancel, Self::Enter];
 
     /// Its name in metrics.
     pub const fn as_str(self) -> &'static str {
@@ -36,6 +39,7 @@ impl Operation {
             Self::Accept => "accept",
             Self::Connect => "connect",
             Self::Cancel => "cancel",
+            Self::Enter => "enter",
         }
     }
 }
@@ -96,7 +100,7 @@ mod tests {
         });
         let other = other.join().expect("no panic");
         let counted = Operation::ALL.map(|operation| other.operations(operation));
-        assert_eq!(counted, [1, 1, 2, 1, 1, 1]);
+        assert_eq!(counted, [1, 1, 2, 1, 1, 1, 1]);
         thread::spawn(|| assert_eq!(of_this_thread().operations(Operation::Send), 0)).join().expect("no panic");
     }
 }

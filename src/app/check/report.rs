@@ -166,7 +166,7 @@ mod tests {
         assert_eq!(
             told(good(), &[]),
             "kernel       6.12.9 x86_64\n\
-             io_uring     works: a ring, and on it poll, recv, send, accept, connect, cancel\n\
+             io_uring     works: a ring, and on it poll, recv, send, accept, connect, cancel, enter\n\
              sysctl       kernel.io_uring_disabled = 0\n\
              seccomp      1 filter, no new privileges\n\
              memlock      8MiB\n\

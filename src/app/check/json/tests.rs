@@ -48,7 +48,7 @@ const GOLDEN: &str = r#"{
       "variable": null,
       "value": null,
       "what": "io_uring is refused here, epoll would run: cannot set up a ring: Operation not permitted (os error 1)",
-      "help": "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does"
+      "help": "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register, as sidecar/deploy/seccomp does"
     },
     {
       "key": "runtime.workers",
@@ -82,18 +82,19 @@ const GOLDEN: &str = r#"{
         "send",
         "accept",
         "connect",
-        "cancel"
+        "cancel",
+        "enter"
       ],
       "step": "set up a ring",
       "error": "Operation not permitted (os error 1)",
       "causes": [
         {
           "what": "a seccomp filter is on this process; the default profiles of Docker and containerd refuse io_uring",
-          "remedy": "run with a profile that allows io_uring_setup and io_uring_enter, as sidecar/deploy/seccomp does"
+          "remedy": "run with a profile that allows io_uring_setup, io_uring_enter and io_uring_register, as sidecar/deploy/seccomp does"
         },
         {
-          "what": "kernel 6.12.9 may lack io_uring or flags we use; 6.0 has all",
-          "remedy": "run a kernel of version 6.0 or newer; sandboxes such as gVisor have no io_uring"
+          "what": "kernel 6.12.9 may lack io_uring or flags we use; 6.1 has all",
+          "remedy": "run a kernel of version 6.1 or newer; sandboxes such as gVisor have no io_uring"
         }
       ]
     },
