@@ -17,7 +17,8 @@
 //!
 //! # Threads
 //!
-//! - **Workers**: one thread, one ring (or epoll instance), one `SO_REUSEPORT` listener each ([`worker`]). They share
+//! - **Workers**: one thread, one `SO_REUSEPORT` listener, and either rings (the runtime's for opening, one besides for
+//!   relaying: [`relay::event_loop`]) or an epoll instance each ([`worker`]). They share
 //!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters, and tells who is
 //!   connected when it is asked ([`worker::Door`]).
 //! - **Control**: one ordinary tokio runtime for signals and the admin and health endpoints ([`control`]).

@@ -28,6 +28,7 @@ use crate::opening::{self, Snapshot};
 use crate::peer::Peer;
 use crate::rate::Limits;
 use crate::rate::subjects::Subjects;
+use crate::relay::event_loop::{EventLoop, Leave};
 use crate::ring::engine::{Choice, Engine};
 use crate::ring::listener::{Bound, Listener};
 use crate::ring::pool::Pool;
@@ -41,7 +42,7 @@ use crate::{relay, session};
 
 pub use census::Door;
 use census::{Ask, Census};
-use connection::Local;
+use connection::{Driver, Local, Relayed};
 use crowd::Crowd;
 
 /// What the workers need to start.
@@ -144,14 +145,6 @@ async fn work(
     started: &mpsc::SyncSender<io::Result<Arc<Usage>>>,
     questions: Receiver<Ask>,
 ) -> usize {
-    let listener = Listener::new(plan.engine, plan.listener);
-    let (listener, answer) = match listener {
-        Ok(listener) => (Some(listener), Ok(usage::of_this_thread())),
-        Err(error) => (None, Err(error)),
-    };
-    let _ = started.send(answer);
-    let Some(listener) = listener else { return 0 };
-
     let counters = Arc::clone(&plan.counters);
     let waits = Arc::clone(&plan.counters);
     let pool = Pool::new(plan.buffers, Box::new(move || waits.lease_waits.add(1)));
@@ -161,6 +154,22 @@ async fn work(
         let chooser = Chooser::new(messages, Rc::clone(&ids), Instant::now());
         Rc::new(relay::Messages { chooser, reporter: plan.reporter.clone() })
     });
+    let relaying = Rc::new(relay::Means {
+        config: plan.relay,
+        pool: Rc::clone(&pool),
+        counters: Arc::clone(&counters),
+        ids: Rc::clone(&ids),
+        messages,
+        scratch: relay::scratch(),
+    });
+    let ready = Listener::new(plan.engine, plan.listener)
+        .and_then(|listener| Ok((listener, Driver::new(plan.engine, &relaying)?)));
+    let (ready, answer) = match ready {
+        Ok(ready) => (Some(ready), Ok(usage::of_this_thread())),
+        Err(error) => (None, Err(error)),
+    };
+    let _ = started.send(answer);
+    let Some((listener, driver)) = ready else { return 0 };
     let checkpoint = plan.snapshot.traces.checkpoint;
     let local = Rc::new(Local {
         index: plan.index,
@@ -174,13 +183,8 @@ async fn work(
             ids: Rc::clone(&ids),
             stopping: Rc::clone(&stopping),
         },
-        relaying: Rc::new(relay::Means {
-            config: plan.relay,
-            pool,
-            counters: Arc::clone(&counters),
-            ids: Rc::clone(&ids),
-            messages,
-        }),
+        relaying,
+        driver,
         reporter: plan.reporter,
         crowd: Crowd::new(counters, plan.drain, Rc::clone(&ids)),
         census: Rc::clone(&census),
@@ -189,20 +193,40 @@ async fn work(
     if let Some(every) = checkpoint {
         runtime::spawn(census::checkpoints(census, every, local.reporter.clone(), ids));
     }
+    if let Driver::EventLoop(event_loop) = &local.driver {
+        runtime::spawn(relay(Rc::clone(event_loop), Rc::clone(&local)));
+    }
     let began = accept(&local, listener, plan.connections, plan.stop.clone()).await;
     stopping.set(true);
-    empty(&local.crowd, began).await
+    empty(&local, began).await
+}
+
+/// Relays what is in `event_loop`, for ever. A ring that breaks takes its connections with it.
+async fn relay(event_loop: Rc<EventLoop<Relayed>>, local: Rc<Local>) {
+    // Connections that are not relayed yet, or not any more, have tasks that want the thread.
+    let alone = |relayed| local.crowd.len() == relayed;
+    if let Err(error) = Rc::clone(&event_loop).run(alone).await {
+        tracing::error!(worker = local.index, %error, "the ring broke, and with it the connections on it");
+        event_loop.close();
+    }
 }
 
 /// Has all connections leave. Returns how many had to be cut.
-async fn empty(crowd: &Crowd, began: Instant) -> usize {
+async fn empty(local: &Local, began: Instant) -> usize {
+    let crowd = &local.crowd;
     let until = crowd.disperse(began);
+    if let Driver::EventLoop(event_loop) = &local.driver {
+        event_loop.disperse(|| crowd.leave().unwrap_or(Leave { at: began, until }));
+    }
     if timeout_at(until.into(), crowd.gone()).await.is_ok() {
         return 0;
     }
     let cut = crowd.len();
     // By now each has been told, and ends itself. Whatever has not after this is dropped with the runtime.
     let _ = timeout_at((until + LAST_WORDS).into(), crowd.gone()).await;
+    if let Driver::EventLoop(event_loop) = &local.driver {
+        event_loop.close();
+    }
     cut
 }
 

@@ -1,36 +1,25 @@
 //! What both directions of a connection share.
 
+mod bytes;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::Shutdown;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::socket::Socket;
 use super::{LOST, Means, Messages};
 use crate::peer::Side;
-use crate::ring::lease::{CAPACITY, Lease};
 use crate::ring::stream::Stream;
-use crate::session::{Ear, Ending, HEADROOM, Injected, Parting, Session};
-use crate::telemetry::chooser::{Chooser, Chosen};
+use crate::session::{Ending, Injected, Parting, Session};
+use crate::telemetry::chooser::Chosen;
 use crate::telemetry::end::End;
 use crate::telemetry::live::Live;
-use crate::telemetry::moment::What;
 use crate::telemetry::record::Event;
-use crate::tls::records::{PLAIN, RECORD, Records, SEALED};
+use crate::tls::records::Records;
 
-/// Where a lease is split when TLS is in play: sealed bytes behind it when opening, before it when sealing.
-///
-/// ```text
-///   0       HEADROOM            SPLIT     SPLIT + HEADROOM           CAPACITY
-///   | . . . . | opened plaintext | received records . . . . . . . . . . |    opening
-///   | sealed records . . . . . . |. . . . . . . | plaintext to seal . . |    sealing
-/// ```
-pub(super) const SPLIT: usize = CAPACITY / 2 + HEADROOM;
-
-// What is opened fits before the split, and what is sealed too; a whole record fits behind it.
-const _: () = assert!(SPLIT - HEADROOM >= CAPACITY - SPLIT);
-const _: () = assert!(SPLIT >= SEALED && CAPACITY - SPLIT >= RECORD && CAPACITY - SPLIT - HEADROOM >= PLAIN);
+pub(super) use bytes::Taken;
 
 /// Messages that are to be told of one by one, once they are sent. As small as can be where there are none.
 pub(super) type ToTell = Option<Box<Vec<Chosen>>>;
@@ -53,9 +42,11 @@ pub(super) struct Link {
     app: Socket,
     tls: Option<RefCell<Box<dyn Records>>>,
     session: RefCell<Session>,
+    /// The beginning of a TLS record that is not complete yet. Owns memory only while there is one.
+    partial: RefCell<Vec<u8>>,
     /// What TLS has to tell the client on its own: a key update, an alert.
     replies: RefCell<Vec<u8>>,
-    /// Whether something happened that the other pump, or the clock, must look at.
+    /// Whether something happened that the other direction, or the clock, must look at.
     unsettled: Cell<bool>,
     /// When all must be over, because this process stops.
     until: Cell<Option<Instant>>,
@@ -76,6 +67,7 @@ impl Link {
             app: Socket::new(app),
             tls: tls.map(RefCell::new),
             session: RefCell::new(session),
+            partial: RefCell::default(),
             replies: RefCell::default(),
             unsettled: Cell::new(false),
             until: Cell::new(None),
@@ -84,7 +76,7 @@ impl Link {
         }
     }
 
-    const fn socket(&self, side: Side) -> &Socket {
+    pub(super) const fn socket(&self, side: Side) -> &Socket {
         match side {
             Side::Client => &self.client,
             Side::App => &self.app,
@@ -96,39 +88,24 @@ impl Link {
     }
 
     /// The TLS that stands between us and `side`.
-    pub(super) fn tls(&self, side: Side) -> Option<&RefCell<Box<dyn Records>>> {
+    fn tls(&self, side: Side) -> Option<&RefCell<Box<dyn Records>>> {
         self.tls.as_ref().filter(|_| side == Side::Client)
     }
 
-    pub(super) fn replies(&self) -> &RefCell<Vec<u8>> {
-        &self.replies
-    }
-
     /// Tells the session something, and everybody else that it may have changed its mind.
-    pub(super) fn tell(&self, event: impl FnOnce(&mut Session)) {
+    fn tell(&self, event: impl FnOnce(&mut Session)) {
         self.unsettled.set(true);
         event(&mut self.session.borrow_mut());
     }
 
-    /// Lets the session judge what `from` sent, and leaves filled in `lease` what may pass. While both sides are just
-    /// talking nobody else need know: this is the hot path.
-    pub(super) fn judge(&self, from: Side, lease: &mut Lease, now: Instant) -> ToTell {
-        if lease.is_empty() {
-            return None;
-        }
-        let mut session = self.session.borrow_mut();
-        let messages = self.messages();
-        let chooser = messages.map(|messages| &messages.chooser);
-        let ear = Ear { traffic: self.means.counters.from(from), chooser };
-        if session.handle_bytes(from, &mut lease.window(), ear, now).is_err() || !session.is_steady() {
-            self.unsettled.set(true);
-            if !session.may_read(from) {
-                self.means.counters.throttled.add(1);
-                self.live.note(What::Throttled, now);
-            }
-        }
-        self.live.relayed(from, session.counts(from), session.round_trip(from));
-        chooser.map(Chooser::take).filter(|chosen| !chosen.is_empty()).map(Box::new)
+    /// Whether the client has ended its stream already, behind its request.
+    pub(super) fn early_end(&self, from: Side) -> Option<Ending> {
+        self.tls(from).is_some_and(|tls| tls.borrow().is_closed()).then_some(Ending::Eof)
+    }
+
+    /// What it means when `from` has nothing more to receive.
+    pub(super) fn eof(&self, from: Side) -> Ending {
+        if self.tls(from).is_some() { Ending::Truncated } else { Ending::Eof }
     }
 
     /// Which messages of this connection are told of one by one.
@@ -249,78 +226,24 @@ impl Link {
             .min_by_key(|(_, since)| *since)
     }
 
-    /// Sends a frame of the session's own.
-    pub(super) async fn inject(&self, to: Side, frame: Injected) -> io::Result<()> {
-        let frame = match frame {
-            Injected::Close(frame) => frame,
-            Injected::Ping(frame) => {
-                self.means.counters.to(to).pings.add(1);
-                if self.session.borrow().missed(to) > 1 {
-                    self.live.note(What::PingUnanswered(to), Instant::now());
-                }
-                frame
-            }
-        };
-        let mut lease = self.means.pool.lend().await;
-        lease.start_at(self.plain_start(to));
-        lease.append(frame.as_bytes());
-        self.write(to, lease, Instant::now()).await.map(drop)
-    }
-
-    /// Where plaintext toward `to` is put in a lease.
-    pub(super) fn plain_start(&self, to: Side) -> usize {
-        if self.tls(to).is_some() { SPLIT + HEADROOM } else { HEADROOM }
-    }
-
-    /// Seals what is filled in `lease` if TLS is in play, and sends it. Returns how long that took, from `now`.
-    pub(super) async fn write(&self, to: Side, mut lease: Lease, now: Instant) -> io::Result<Duration> {
-        if let Some(tls) = self.tls(to) {
-            let (wire, plain) = lease.split_at(SPLIT);
-            // In the same lease: waiting for a second one while holding the first could wait for ever.
-            let replied = self.put_replies(wire)?;
-            let sealed = tls.borrow_mut().seal(plain, &mut wire[replied..]).map_err(io::Error::other)?;
-            lease.replace(0..replied + sealed);
-        }
-        self.socket(to).send(lease, now, self.means.counters.to(to)).await
-    }
-
-    fn has_replies(&self) -> bool {
-        !self.replies.borrow().is_empty()
-    }
-
-    /// Puts what TLS has to tell the client on its own at the front of `wire`; returns how long it is.
-    fn put_replies(&self, wire: &mut [u8]) -> io::Result<usize> {
-        if !self.has_replies() {
-            return Ok(0);
-        }
-        let replies = self.replies.take();
-        let front = wire.get_mut(..replies.len()).ok_or(io::ErrorKind::OutOfMemory)?;
-        front.copy_from_slice(&replies);
-        Ok(replies.len())
-    }
-
-    /// Sends what TLS has to tell the client on its own.
-    pub(super) async fn send_replies(&self) -> io::Result<()> {
-        let replies = self.replies.take();
-        for part in replies.chunks(CAPACITY) {
-            let mut lease = self.means.pool.lend().await;
-            lease.append(part);
-            self.client.send(lease, Instant::now(), self.means.counters.to(Side::Client)).await?;
-        }
-        Ok(())
-    }
-
-    /// Ends the direction toward `to` in order: `close_notify`, then FIN.
-    pub(super) async fn finish(&self, to: Side) -> io::Result<()> {
-        if let Some(tls) = self.tls(to) {
-            let mut lease = self.means.pool.lend().await;
-            let alert = tls.borrow_mut().close(lease.spare(SEALED)).map_err(io::Error::other)?;
-            lease.fill(alert);
-            self.socket(to).send(lease, Instant::now(), self.means.counters.to(to)).await?;
-        }
+    /// Ends the write half toward `to`: all that was due is written.
+    ///
+    /// # Errors
+    /// Those of `shutdown(2)`.
+    pub(super) fn finish(&self, to: Side) -> io::Result<()> {
         self.stream(to).shutdown(Shutdown::Write)?;
-        self.tell(|session| session.handle_finished(to));
+        self.finished(to);
         Ok(())
+    }
+
+    /// Nothing more is to be written to `to`.
+    pub(super) fn finished(&self, to: Side) {
+        self.tell(|session| session.handle_finished(to));
+    }
+
+    /// `from` has stopped.
+    pub(super) fn stopped(&self, from: Side, how: Ending) {
+        self.tell(|session| session.handle_end(from, how, Instant::now()));
     }
 
     /// A write toward `to` failed: that side is gone.

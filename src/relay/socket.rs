@@ -1,11 +1,9 @@
 //! One side's socket, and what is going on at it.
 
 use std::cell::Cell;
-use std::io;
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
-use crate::ring::lease::Lease;
 use crate::ring::stream::Stream;
 use crate::telemetry::counter::Counter;
 use crate::telemetry::counters::{PROMPT, Toward};
@@ -14,7 +12,7 @@ pub(super) struct Socket {
     pub(super) stream: Stream,
     /// Since when a send toward it has made no progress.
     pub(super) sending: Cell<Option<Instant>>,
-    /// Whether it would be heard: its pump waits for it, and for nothing else.
+    /// Whether it would be heard: it is waited for, and nothing else keeps us from it.
     pub(super) listening: Cell<bool>,
     shut: Cell<bool>,
     /// Bytes of the send in flight that the kernel has not taken.
@@ -32,37 +30,29 @@ impl Socket {
         }
     }
 
-    /// Sends all that is filled in `lease`, beginning `now`. What waits meanwhile is counted, and for how long. Returns how
-    /// long that was.
-    ///
-    /// The one place for this, because its future is part of every idle connection: a function around it would double it.
-    pub(super) async fn send(&self, mut lease: Lease, now: Instant, toward: &Toward) -> io::Result<Duration> {
+    /// A send that began at `began` has so many bytes left `now`, and goes on.
+    pub(super) fn progress(&self, left: usize, now: Instant, toward: &Toward) {
         self.sending.set(Some(now));
-        self.queue(&lease, &toward.queued);
-        loop {
-            let (result, rest) = self.stream.send(lease).await;
-            lease = rest;
-            let took = now.elapsed();
-            let is_over = lease.is_empty() || result.is_err();
-            if is_over && took > PROMPT {
-                toward.backpressure.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-            }
-            result?;
-            self.queue(&lease, &toward.queued);
-            if is_over {
-                self.sending.set(None);
-                return Ok(took);
-            }
-            self.sending.set(Some(now + took));
+        self.queue(left, &toward.queued);
+    }
+
+    /// A send that took so long is over.
+    pub(super) fn sent(&self, took: Duration, toward: &Toward) {
+        self.sending.set(None);
+        self.queue(0, &toward.queued);
+        if took > PROMPT {
+            toward.backpressure.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         }
     }
 
-    /// What is filled in `lease` is all that waits.
-    fn queue(&self, lease: &Lease, queued: &Counter) {
-        let waits = u32::try_from(lease.bytes().len()).unwrap_or(u32::MAX);
+    /// So many bytes are all that waits.
+    fn queue(&self, waits: usize, queued: &Counter) {
+        let waits = u32::try_from(waits).unwrap_or(u32::MAX);
         let waited = self.queued.replace(waits);
-        queued.sub(waited.into());
-        queued.add(waits.into());
+        if waited != waits {
+            queued.sub(waited.into());
+            queued.add(waits.into());
+        }
     }
 
     /// Bytes of the send in flight that the kernel has not taken. What a failed send left counts until the end.

@@ -1,5 +1,6 @@
 //! The life of one connection on its worker.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -13,6 +14,8 @@ use crate::rate::Limits;
 use crate::rate::meter::Meter;
 use crate::rate::subjects::Subjects;
 use crate::relay;
+use crate::relay::event_loop::{EventLoop, Guest};
+use crate::ring::engine::Engine;
 use crate::ring::runtime;
 use crate::session::{self, Session, Start};
 use crate::telemetry::code::CodeClass;
@@ -24,6 +27,27 @@ use crate::telemetry::record::{Event, Handshake, Outcome};
 use crate::telemetry::report::Reporter;
 use crate::telemetry::suite::Suite;
 
+/// What moves the bytes of connections that are relayed.
+pub(super) enum Driver {
+    /// One loop, on a ring of its own.
+    EventLoop(Rc<EventLoop<Relayed>>),
+    /// A task for each.
+    Tasks,
+}
+
+impl Driver {
+    /// That of an engine.
+    ///
+    /// # Errors
+    /// When the kernel refuses the ring.
+    pub(super) fn new(engine: Engine, means: &Rc<relay::Means>) -> io::Result<Self> {
+        match engine {
+            Engine::IoUring => Ok(Self::EventLoop(EventLoop::new(Rc::clone(means))?)),
+            Engine::Epoll => Ok(Self::Tasks),
+        }
+    }
+}
+
 /// What the connections of a worker share.
 pub(super) struct Local {
     pub(super) index: usize,
@@ -33,6 +57,7 @@ pub(super) struct Local {
     pub(super) subjects: Arc<Subjects>,
     pub(super) opening: opening::Means,
     pub(super) relaying: Rc<relay::Means>,
+    pub(super) driver: Driver,
     pub(super) reporter: Reporter,
     pub(super) crowd: Crowd,
     pub(super) census: Rc<Census>,
@@ -47,7 +72,7 @@ pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
     match opened {
         Ok(opened) => {
             let relayed = Relayed::new(&local, &mut handshake, place);
-            runtime::spawn(relay(&local, opened, relayed));
+            relay(&local, opened, relayed);
             local.reporter.report(Event::Handshake(Box::new(handshake)));
         }
         Err(refused) => {
@@ -85,16 +110,24 @@ fn count(counters: &Counters, handshake: &Handshake) {
     }
 }
 
-/// Not an `async fn`: its future lives as long as the connection and would keep room for each argument besides.
-fn relay(local: &Local, opened: Opened, relayed: Relayed) -> impl Future<Output = ()> + use<> {
+/// Has a connection relayed from now on.
+fn relay(local: &Local, opened: Opened, relayed: Relayed) {
     let Opened { client, tls, wire, early, app, app_early, deflate, permit } = opened;
     let session = Session::new(Arc::clone(&local.session), start(local, deflate, permit));
     let client = relay::Client { stream: client, tls, wire, early };
     let app = relay::App { stream: app, early: app_early };
-    let means = Rc::clone(&local.relaying);
-    let stop = relayed.place.dispersed();
     let live = Rc::clone(&relayed.live);
-    relay::run(client, app, session, means, live, stop, |end| relayed.end(end))
+    match &local.driver {
+        Driver::EventLoop(event_loop) => {
+            let leave = relayed.place.leave();
+            event_loop.enter(client, app, session, live, leave, relayed);
+        }
+        Driver::Tasks => {
+            let means = Rc::clone(&local.relaying);
+            let stop = relayed.place.dispersed();
+            runtime::spawn(relay::task::run(client, app, session, means, live, stop, |end| relayed.ended(end)));
+        }
+    }
 }
 
 /// What its session needs to know of a connection. Nothing else of its token is needed any more: the claims would stay
@@ -114,7 +147,7 @@ fn start(local: &Local, deflate: bool, permit: Permit) -> Start {
 }
 
 /// A connection that is relayed. Its record is reported however the relaying ends.
-struct Relayed {
+pub(super) struct Relayed {
     local: Rc<Local>,
     place: Place,
     live: Rc<Live>,
@@ -140,8 +173,10 @@ impl Relayed {
         local.census.enter(&live);
         Self { local: Rc::clone(local), place, live, end: relay::LOST }
     }
+}
 
-    fn end(mut self, end: End) {
+impl Guest for Relayed {
+    fn ended(mut self, end: End) {
         self.end = end;
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
 use crate::lifecycle::drain::Pace;
+use crate::relay::event_loop::Leave;
 use crate::telemetry::counters::Counters;
 use crate::telemetry::record::ConnectionId;
 use crate::telemetry::trace::Ids;
@@ -90,6 +91,11 @@ impl Crowd {
         self.0.until(began)
     }
 
+    /// When somebody who is here should leave, if the drain has begun.
+    pub(super) fn leave(&self) -> Option<Leave> {
+        self.0.leave()
+    }
+
     /// Waits until all have left.
     pub(super) async fn gone(&self) {
         while self.len() > 0 {
@@ -102,6 +108,11 @@ impl Inner {
     /// When the last must be gone.
     fn until(&self, began: Instant) -> Instant {
         began + self.pace.timeout
+    }
+
+    /// When somebody who is here should leave, if the drain has begun.
+    fn leave(&self) -> Option<Leave> {
+        self.began.get().map(|began| Leave { at: began + self.delay(), until: self.until(began) })
     }
 
     /// How long after the drain's begin a connection should leave: any time within the spread is as likely, so that
@@ -118,6 +129,11 @@ impl Place {
         ConnectionId(((worker as u64) << COUNT_BITS) | self.number)
     }
 
+    /// When this connection should leave, if the drain has begun.
+    pub(super) fn leave(&self) -> Option<Leave> {
+        self.crowd.leave()
+    }
+
     /// Waits until this connection should leave. Returns when it must be gone.
     pub(super) fn dispersed(&self) -> impl Future<Output = Instant> + use<> {
         let crowd = Rc::clone(&self.crowd);
@@ -125,13 +141,11 @@ impl Place {
             if crowd.began.get().is_none() {
                 crowd.begin.notified().await;
             }
-            let began = crowd.began.get().unwrap_or_else(Instant::now);
-            let delay = crowd.delay();
-            if !delay.is_zero() {
-                // On the heap, and only now: this future lives as long as the connection.
-                Box::pin(sleep_until((began + delay).into())).await;
-            }
-            crowd.until(began)
+            let now = Instant::now();
+            let Leave { at, until } = crowd.leave().unwrap_or(Leave { at: now, until: now });
+            // On the heap, and only now: this future lives as long as the connection.
+            Box::pin(sleep_until(at.into())).await;
+            until
         }
     }
 }

@@ -7,12 +7,8 @@
 //! It fires a little late, at a moment that other connections share: a worker that is woken for each of thousands of idle
 //! connections by itself does hardly anything but wake.
 
-use std::pin::Pin;
 use std::sync::LazyLock;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-
-use tokio::time::Sleep;
 
 use super::link::Link;
 
@@ -30,46 +26,24 @@ const LATEST: Duration = Duration::from_millis(32);
 /// What the shared moments are counted from: the same for all connections of this process.
 static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-#[derive(Default)]
-pub(super) struct Clock {
-    timer: Option<Pin<Box<Sleep>>>,
-    /// The deadline for which the timer has yet to fire.
-    armed: Option<Instant>,
+#[derive(Debug, Default)]
+pub(super) struct Deadlines {
     /// Since when there has been nothing left to do but to write what is due.
     ending: Option<Instant>,
     /// When a write that is stuck was looked at last.
     looked: Option<Instant>,
 }
 
-impl Clock {
-    /// Lets what is due happen. Ready when the connection must go, whatever is still unwritten.
-    pub(super) fn poll(&mut self, link: &Link, cx: &mut Context<'_>) -> Poll<()> {
+impl Deadlines {
+    /// Notes the end of the session.
+    pub(super) fn note(&mut self, link: &Link) {
         if link.has_ended() && self.ending.is_none() {
             self.ending = Some(Instant::now());
         }
-        while let Some(deadline) = self.next(link) {
-            if self.timer_by(deadline).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            self.armed = None;
-            if self.act(link, Instant::now()) {
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
     }
 
-    /// The timer, set to fire soon after `deadline`, or for an earlier one.
-    fn timer_by(&mut self, deadline: Instant) -> Pin<&mut Sleep> {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline.into())));
-        if self.armed.is_none_or(|armed| deadline < armed) {
-            timer.as_mut().reset(shared(deadline, Instant::now(), *EPOCH).into());
-            self.armed = Some(deadline);
-        }
-        timer.as_mut()
-    }
-
-    fn next(&self, link: &Link) -> Option<Instant> {
+    /// When to [`act`](Self::act).
+    pub(super) fn next(&self, link: &Link) -> Option<Instant> {
         let ending = self.ending.map(|since| link.last_moment(since));
         let stalled = link.stalled().map(|(_, since)| {
             let looked = self.looked.map_or(since, |looked| looked.max(since));
@@ -78,8 +52,8 @@ impl Clock {
         [ending, stalled, link.session_deadline()].into_iter().flatten().min()
     }
 
-    /// Whether the connection must go now.
-    fn act(&mut self, link: &Link, now: Instant) -> bool {
+    /// Lets what is due happen. Whether the connection must go now, whatever is still unwritten.
+    pub(super) fn act(&mut self, link: &Link, now: Instant) -> bool {
         if self.ending.is_some_and(|since| link.last_moment(since) <= now) {
             return true;
         }
@@ -101,6 +75,11 @@ impl Clock {
         }
         self.looked = Some(now);
     }
+}
+
+/// The moment to fire at for `deadline`: soon after it, and shared with others.
+pub(super) fn moment(deadline: Instant, now: Instant) -> Instant {
+    shared(deadline, now, *EPOCH)
 }
 
 /// The first moment from `deadline` on that connections share whose deadlines are about as far from `now`: a multiple, since
