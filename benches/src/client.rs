@@ -96,7 +96,8 @@ impl Client {
             target.token
         );
         client.send(head.as_bytes())?;
-        while !client.plain.ends_with(b"\r\n\r\n") {
+        let is_whole = |plain: &[u8]| plain.windows(4).any(|four| four == b"\r\n\r\n");
+        while !is_whole(&client.plain) {
             client.receive()?;
         }
         if !client.plain.starts_with(b"HTTP/1.1 101 ") {

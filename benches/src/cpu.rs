@@ -1,5 +1,6 @@
-//! What the kernel accounts to a process: CPU time and memory.
+//! What the kernel accounts to a process as CPU time.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::ops::{Add, Sub};
 use std::time::Duration;
@@ -33,20 +34,49 @@ impl Cpu {
             let per_second = u32::try_from(rustix::param::clock_ticks_per_second())?;
             Ok(Duration::from_secs(1) * ticks / per_second)
         };
-        Ok(Self { user: next()?, system: next()?, total: on_a_core(pid)? })
+        Ok(Self { user: next()?, system: next()?, total: threads_of(pid)?.values().sum() })
+    }
+
+    /// Of process `pid` and those it has started, which some proxies do.
+    pub fn of_family(pid: u32) -> Result<Self, Fault> {
+        family(pid).into_iter().try_fold(Self::default(), |sum, pid| Ok(sum + Self::of(pid)?))
     }
 }
 
-/// How long the threads of process `pid` have run.
-fn on_a_core(pid: u32) -> Result<Duration, Fault> {
-    let mut total = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between the listing and the reading.
-        let Ok(stat) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-        let ran = stat.split_ascii_whitespace().next().ok_or("schedstat is empty")?;
-        total += Duration::from_nanos(ran.parse()?);
+/// How long each thread of process `pid`, and of those it has started, has run.
+pub fn threads(pid: u32) -> Result<BTreeMap<u32, Duration>, Fault> {
+    let mut threads = BTreeMap::new();
+    for pid in family(pid) {
+        threads.append(&mut threads_of(pid)?);
     }
-    Ok(total)
+    Ok(threads)
+}
+
+fn threads_of(pid: u32) -> Result<BTreeMap<u32, Duration>, Fault> {
+    let mut threads = BTreeMap::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let thread = thread?;
+        // A thread may end between the listing and the reading.
+        let Ok(stat) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
+        let ran = stat.split_ascii_whitespace().next().ok_or("schedstat is empty")?;
+        threads.insert(thread.file_name().to_string_lossy().parse()?, Duration::from_nanos(ran.parse()?));
+    }
+    Ok(threads)
+}
+
+/// Process `pid` and its descendants, itself first.
+pub fn family(pid: u32) -> Vec<u32> {
+    let mut family = vec![pid];
+    let mut next = 0;
+    while let Some(pid) = family.get(next) {
+        next += 1;
+        let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { continue };
+        for thread in threads.flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            family.extend(children.split_ascii_whitespace().flat_map(str::parse::<u32>));
+        }
+    }
+    family
 }
 
 impl Sub for Cpu {
@@ -67,13 +97,6 @@ impl Add for Cpu {
     fn add(self, other: Self) -> Self {
         Self { user: self.user + other.user, system: self.system + other.system, total: self.total + other.total }
     }
-}
-
-/// Anonymous resident memory of process `pid` in bytes, from `/proc/PID/smaps_rollup`.
-pub fn anonymous(pid: u32) -> Result<u64, Fault> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).ok_or("no Anonymous in smaps_rollup")?;
-    Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
 }
 
 /// Keeps the calling thread, and what it starts from now on, on `core`.

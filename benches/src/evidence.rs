@@ -2,28 +2,23 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what a bench is for")]
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::case::{Case, MAIN};
 use crate::client::{Client, Handshake, Target};
 use crate::load::{self, Load, Measured, Plan};
 use crate::message::Message;
-use crate::relay::{CASES, Case};
-use crate::rig::{Proxy, Rig, Settings, Which};
-use crate::sink::{self, Manner};
+use crate::observed::Observed;
+use crate::rig::{Engine, Proxy, Rig, Settings};
+use crate::sink::Manner;
 use crate::spread::Middle;
-use crate::{Fault, cpu};
+use crate::{Fault, memory};
 
 /// Nothing is told to anybody.
 const OFF: Settings<'static> = &[("RINGSIDE_LOG_FILTER", "off")];
-
-/// How often `/metrics` is asked for: far more often than a Prometheus does.
-const SCRAPE: Duration = Duration::from_secs(1);
 
 /// Slices of a round. Short enough that the machine is the same for both sides of a pair.
 const SLICES: usize = 10;
@@ -47,13 +42,13 @@ pub fn share(rounds: usize, against: Option<&Path>) -> Result<(), Fault> {
         rounds * SLICES
     );
     println!("on: log lines, OTLP traces to a collector that takes all, /metrics asked for each second. off: none.");
-    for which in [Which::IoUring, Which::Epoll] {
-        let on = On::start(&rig, which, Manner::Takes)?;
-        let off = rig.start(which, OFF)?;
-        let other = against.map(|binary| rig.start_other(binary, which, OFF)).transpose()?;
-        println!("\n{:<36} {:>8} {:>8} {:>7} {:>7}", which.name(), "on", "off", "ratio", "error");
-        for Case { name, plan } in CASES {
-            let _scrapes = Scrapes::start(on.admin);
+    for engine in Engine::ALL {
+        let on = Observed::start(&rig, engine, 1, Manner::Takes)?;
+        let off = rig.start(engine, OFF)?;
+        let other = against.map(|binary| rig.start_other(binary, engine, 1, OFF)).transpose()?;
+        println!("\n{:<36} {:>8} {:>8} {:>7} {:>7}", engine.name(), "on", "off", "ratio", "error");
+        for Case { name, plan, .. } in MAIN {
+            let _scrapes = on.scrape();
             compare(name, rounds, plan, &on.proxy, &off)?;
             if let Some(other) = &other {
                 compare("  off, this binary by the other", rounds, plan, &off, other)?;
@@ -89,8 +84,8 @@ pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
     let rig = Rig::new()?;
     println!("Echoes of {} connections while {per_second} a second are opened and closed,", STANDING.connections);
     println!("traces at ratio 1.0: collector up and collector that never answers, in turns; {rounds} rounds.");
-    for which in [Which::IoUring, Which::Epoll] {
-        let sides = [Manner::Takes, Manner::BlackHole].map(|manner| On::start(&rig, which, manner));
+    for engine in Engine::ALL {
+        let sides = [Manner::Takes, Manner::BlackHole].map(|manner| Observed::start(&rig, engine, 1, manner));
         let [up, hangs] = sides;
         let sides = [up?, hangs?];
         let mut runs = [Vec::new(), Vec::new()];
@@ -101,12 +96,12 @@ pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
             }
             // What a first round leaves is the size of the pools.
             if round == 0 {
-                before = [cpu::anonymous(sides[0].proxy.pid())?, cpu::anonymous(sides[1].proxy.pid())?];
+                before = [memory::anonymous(sides[0].proxy.pid())?, memory::anonymous(sides[1].proxy.pid())?];
             }
         }
         println!(
             "\n{:<22} {:>9} {:>9} {:>9} {:>12} {:>14}",
-            which.name(),
+            engine.name(),
             "p50 us",
             "p99 us",
             "ratio",
@@ -118,7 +113,7 @@ pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
                 |of: fn(&(Measured, f64)) -> f64| Middle::of(runs_of.iter().map(of)).map_or(0.0, |of| of.median);
             let ratios = runs_of.iter().zip(&runs[0]).map(|((one, _), (up, _))| micros(one.p99) / micros(up.p99));
             let ratio = Middle::of(ratios).ok_or("no rounds")?;
-            let grown = cpu::anonymous(sides[n].proxy.pid())?.saturating_sub(before[n]) / 1024;
+            let grown = memory::anonymous(sides[n].proxy.pid())?.saturating_sub(before[n]) / 1024;
             println!(
                 "{name:<22} {:>9.0} {:>9.0} {:>5.2} {:>2.0}% {:>12.0} {grown:>14}",
                 middle(|(run, _)| micros(run.p50)),
@@ -167,54 +162,4 @@ fn open_and_close(target: &Target, per_second: u32, over: &AtomicBool, opened: &
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     Ok(())
-}
-
-/// A proxy that tells all it can, at the defaults.
-struct On {
-    proxy: Proxy,
-    admin: SocketAddr,
-}
-
-impl On {
-    fn start(rig: &Rig, which: Which, manner: Manner) -> Result<Self, Fault> {
-        let admin = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let (admin_text, collector) = (admin.to_string(), sink::start(manner)?);
-        let settings = [
-            ("RINGSIDE_TELEMETRY_TRACES_ENDPOINT", collector.as_str()),
-            ("RINGSIDE_ADMIN_ADDRESS", admin_text.as_str()),
-        ];
-        Ok(Self { proxy: rig.start(which, &settings)?, admin })
-    }
-}
-
-/// Asks for `/metrics` until it is dropped.
-struct Scrapes(Arc<AtomicBool>);
-
-impl Scrapes {
-    fn start(admin: SocketAddr) -> Self {
-        let over = Arc::<AtomicBool>::default();
-        let seen = Arc::clone(&over);
-        thread::spawn(move || {
-            while !seen.load(Ordering::Relaxed) {
-                // What is missing shows in the ratio, which then is too good; a proxy that is gone fails its run.
-                let _ = scrape(admin);
-                thread::sleep(SCRAPE);
-            }
-        });
-        Self(over)
-    }
-}
-
-impl Drop for Scrapes {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-fn scrape(admin: SocketAddr) -> Result<(), Fault> {
-    let mut stream = TcpStream::connect(admin)?;
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")?;
-    let mut page = Vec::new();
-    stream.read_to_end(&mut page)?;
-    if page.starts_with(b"HTTP/1.1 200 ") { Ok(()) } else { Err("no metrics".into()) }
 }

@@ -14,11 +14,11 @@ use ringside::telemetry::counters::Counters;
 use ringside::window::Window;
 
 use crate::Fault;
+use crate::case::{Case, MAIN};
 use crate::client;
 use crate::load::{self, Measured, Plan};
 use crate::message::Message;
-use crate::relay::{CASES, Case};
-use crate::rig::{DEFAULTS, Files, Proxy, Rig, Settings, Which};
+use crate::rig::{DEFAULTS, Engine, Files, Proxy, Rig, Settings};
 use crate::spread::Middle;
 
 /// The check of text switched off.
@@ -37,14 +37,14 @@ const SLICES: usize = 201;
 pub fn bench(rounds: usize) -> Result<(), Fault> {
     let rig = Rig::new()?;
     let mut proxies = Vec::new();
-    for which in [Which::IoUring, Which::Epoll] {
-        proxies.push((rig.start(which, DEFAULTS)?, rig.start(which, NO_CHECK)?));
+    for engine in Engine::ALL {
+        proxies.push((rig.start(engine, DEFAULTS)?, rig.start(engine, NO_CHECK)?));
     }
     let files = Files::new()?;
     let (checking, not) = (Guard::new(&files, DEFAULTS)?, Guard::new(&files, NO_CHECK)?);
     println!("guard: nanoseconds of judging per echo, one frame each way. share: of the rest of the CPU per echo of a");
     println!("proxy. check: CPU per echo with the check of UTF-8 by that without. Medians of {rounds} rounds.");
-    for Case { name, plan } in CASES {
+    for Case { name, plan, .. } in MAIN {
         println!(
             "\n{name}\n{:<18} {:>9} {:>9} {:>9} {:>8} {:>8} {:>9} {:>8} {:>8}",
             "", "guard", "no check", "io_uring", "share", "check", "epoll", "share", "check"
@@ -79,7 +79,7 @@ struct Guard(Config);
 impl Guard {
     /// As they are in a proxy with these settings.
     fn new(files: &Files, settings: Settings<'_>) -> Result<Self, Fault> {
-        let file = files.configuration(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), "auto")?;
+        let file = files.configuration(SocketAddr::from((Ipv4Addr::LOCALHOST, 1)), "auto", 1)?;
         let loaded = Config::load(&Source::File(file), settings.iter().copied());
         Ok(Self(loaded.map_err(|problems| problems.to_string())?.config))
     }

@@ -2,16 +2,23 @@
 //!
 //! Messages are numbered per connection and every byte is compared, so a lost, doubled, reordered or changed message
 //! ends the run with a fault. All that is there is read at once, checked, and answered with one write.
+//!
+//! A load is either closed, where each message that comes back sends the next, which shows what a proxy can do; or paced,
+//! where messages leave at their time, which shows how long one waits for it.
 
-use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+mod flow;
+mod pace;
+
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
-use mio::net::TcpStream;
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustls::client::UnbufferedClientConnection;
 
-use crate::client::{self, CLOSE, Client, Handshake, Target};
+use self::flow::Flow;
+use self::pace::{Pace, Timer};
+use crate::client::{Client, Handshake, Target};
 use crate::cpu::Cpu;
 use crate::message::Message;
 use crate::{Fault, tls};
@@ -21,6 +28,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bytes taken in one read.
 const READ: usize = 256 << 10;
+
+/// Room for the answers to Pings.
+const PONGS: usize = 256;
+
+/// The token of the timer of a paced load; the others are numbers of flows.
+const TIMER: Token = Token(usize::MAX);
 
 /// What to do.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +87,7 @@ impl Measured {
 
     /// The microseconds of `time` by the number of echoes.
     #[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
-    fn per_echo(&self, time: Duration) -> f64 {
+    pub fn per_echo(&self, time: Duration) -> f64 {
         time.as_secs_f64() * 1e6 / self.echoes as f64
     }
 }
@@ -92,6 +105,7 @@ pub struct Load {
     plan: Plan,
     proxy: u32,
     poll: Poll,
+    timer: Timer,
     flows: Vec<Flow>,
     taken: Vec<u8>,
     plain: Vec<u8>,
@@ -107,7 +121,8 @@ impl Load {
     /// Opens the connections of `plan` to `target` and warms them up; `proxy` is the process to watch.
     pub fn open(plan: Plan, target: &Target, proxy: u32) -> Result<Self, Fault> {
         let config = target.tls(Handshake::Classic)?;
-        let poll = Poll::new()?;
+        let (poll, timer) = (Poll::new()?, Timer::new()?);
+        poll.registry().register(&mut SourceFd(&timer.0.as_raw_fd()), TIMER, Interest::READABLE)?;
         let payload = plan.message.payload(plan.size);
         let mut flows = Vec::new();
         for _ in 0..plan.connections {
@@ -119,10 +134,11 @@ impl Load {
             plan,
             proxy,
             poll,
+            timer,
             flows,
             taken: vec![0; READ],
             plain: Vec::new(),
-            wire: vec![0; tls::sealed(plan.depth * (plan.size + 14))],
+            wire: vec![0; tls::sealed(plan.depth * (plan.size + 14) + PONGS)],
             done: 0,
             away: 0,
             latencies: Vec::with_capacity(usize::try_from(plan.echoes.max(plan.warm_up))?),
@@ -133,34 +149,76 @@ impl Load {
 
     /// Echoes so many messages, and a few more: those on the way when they are done. At the end none is.
     pub fn slice(&mut self, echoes: u64) -> Result<Measured, Fault> {
-        let (start, before, first) = (Instant::now(), Cpu::of(self.proxy)?, self.done);
-        self.latencies.clear();
+        let slice = self.begin()?;
         for n in 0..self.flows.len() {
             self.send(n, self.plan.depth, Instant::now())?;
         }
         let mut events = Events::with_capacity(1024);
         while self.away > 0 {
-            self.poll.poll(&mut events, Some(PATIENCE))?;
-            if events.is_empty() {
-                return Err(format!("{} messages lost", self.away).into());
-            }
+            self.poll(&mut events)?;
             for event in &events {
                 let n = event.token().0;
                 if event.is_writable() {
                     self.flush(n)?;
                 }
-                let sendable = self.receive(n, first + echoes)?;
+                let back = self.receive(n)?;
+                let sendable = if self.done < slice.done + echoes { back } else { 0 };
                 self.send(n, sendable, Instant::now())?;
             }
         }
-        let (took, cpu) = (start.elapsed(), Cpu::of(self.proxy)? - before);
+        self.end(&slice)
+    }
+
+    /// Sends `rate` messages a second for `span`, each on the next connection and at its time, whatever has come back, and
+    /// waits for those on the way. A latency counts from when the message was due: a proxy, or a load, that is held up
+    /// delays all that were due meanwhile.
+    pub fn paced(&mut self, rate: f64, span: Duration) -> Result<Measured, Fault> {
+        let slice = self.begin()?;
+        let mut pace = Pace::new(rate, span, slice.began);
+        let mut events = Events::with_capacity(1024);
+        while pace.due().is_some() || self.away > 0 {
+            while let Some((number, due)) = pace.next(Instant::now()) {
+                self.send(number as usize % self.flows.len(), 1, due)?;
+            }
+            if let Some(due) = pace.due() {
+                self.timer.set(due.saturating_duration_since(Instant::now()))?;
+            }
+            self.poll(&mut events)?;
+            for event in events.iter().filter(|event| event.token() != TIMER) {
+                let n = event.token().0;
+                if event.is_writable() {
+                    self.flush(n)?;
+                }
+                self.receive(n)?;
+                self.send(n, 0, Instant::now())?;
+            }
+        }
+        self.end(&slice)
+    }
+
+    fn begin(&mut self) -> Result<Slice, Fault> {
+        self.latencies.clear();
+        Ok(Slice { began: Instant::now(), before: Cpu::of_family(self.proxy)?, done: self.done })
+    }
+
+    fn end(&mut self, slice: &Slice) -> Result<Measured, Fault> {
+        let (took, cpu) = (slice.began.elapsed(), Cpu::of_family(self.proxy)? - slice.before);
         let latencies = &mut self.latencies;
         latencies.sort_unstable();
         let rank = |per_mille: usize| {
             let at = (latencies.len() * per_mille / 1000).min(latencies.len().saturating_sub(1));
             Duration::from_nanos(latencies.get(at).copied().unwrap_or(0).into())
         };
-        Ok(Measured { echoes: self.done - first, took, cpu, p50: rank(500), p99: rank(990), p999: rank(999) })
+        let echoes = self.done - slice.done;
+        Ok(Measured { echoes, took, cpu, p50: rank(500), p99: rank(990), p999: rank(999) })
+    }
+
+    fn poll(&mut self, events: &mut Events) -> Result<(), Fault> {
+        self.poll.poll(events, Some(PATIENCE))?;
+        if events.is_empty() {
+            return Err(format!("{} messages lost", self.away).into());
+        }
+        Ok(())
     }
 
     /// Closes all connections, and takes them at their word.
@@ -168,8 +226,8 @@ impl Load {
         self.flows.into_iter().try_for_each(Flow::close)
     }
 
-    /// Takes what came for flow `n` and checks it. Returns how many messages may be sent now, of those up to number `end`.
-    fn receive(&mut self, n: usize, end: u64) -> Result<usize, Fault> {
+    /// Takes what came for flow `n` and checks it. Returns how many messages came back.
+    fn receive(&mut self, n: usize) -> Result<usize, Fault> {
         let flow = &mut self.flows[n];
         let mut back = 0;
         loop {
@@ -200,30 +258,30 @@ impl Load {
         }
         self.done += back as u64;
         self.away -= back as u64;
-        Ok(if self.done < end { back } else { 0 })
+        Ok(back)
     }
 
-    /// Sends the next `count` messages of flow `n` in one write.
-    fn send(&mut self, n: usize, count: usize, now: Instant) -> Result<(), Fault> {
-        if count == 0 {
+    /// Sends the next `count` messages of flow `n`, which are due at `due`, and Pongs if any, in one write.
+    fn send(&mut self, n: usize, count: usize, due: Instant) -> Result<(), Fault> {
+        let flow = &mut self.flows[n];
+        if count == 0 && flow.expected.pongs.is_empty() {
             return Ok(());
         }
-        let flow = &mut self.flows[n];
         self.plain.clear();
+        self.plain.append(&mut flow.expected.pongs);
         for _ in 0..count {
-            self.plain.extend_from_slice(flow.next_request());
-            flow.expected.sent.push_back(now);
+            self.plain.extend_from_slice(flow.next_request(due));
         }
         self.away += count as u64;
         let length = tls::seal(&mut flow.tls, &self.plain, &mut self.wire)?;
-        let was_blocked = !flow.unsent.is_empty();
-        flow.unsent.extend_from_slice(if was_blocked { &self.wire[..length] } else { &[] });
-        if was_blocked {
+        let wire = &self.wire[..length];
+        if !flow.unsent.is_empty() {
+            flow.unsent.extend(wire);
             return Ok(());
         }
-        let rest = write(&mut flow.socket, &self.wire[..length])?;
-        if rest > 0 {
-            flow.unsent.extend_from_slice(&self.wire[length - rest..length]);
+        let written = flow::write(&mut flow.socket, wire)?;
+        if written < length {
+            flow.unsent.extend(&wire[written..]);
             self.poll.registry().reregister(&mut flow.socket, Token(n), Interest::READABLE | Interest::WRITABLE)?;
         }
         Ok(())
@@ -232,150 +290,19 @@ impl Load {
     /// Writes on where flow `n` was blocked.
     fn flush(&mut self, n: usize) -> Result<(), Fault> {
         let flow = &mut self.flows[n];
-        if flow.unsent.is_empty() {
-            return Ok(());
-        }
-        let rest = write(&mut flow.socket, &flow.unsent)?;
-        flow.unsent.drain(..flow.unsent.len() - rest);
-        if rest == 0 {
-            self.poll.registry().reregister(&mut flow.socket, Token(n), Interest::READABLE)?;
+        if !flow.unsent.is_empty() {
+            flow.unsent.write(&mut flow.socket)?;
+            if flow.unsent.is_empty() {
+                self.poll.registry().reregister(&mut flow.socket, Token(n), Interest::READABLE)?;
+            }
         }
         Ok(())
     }
 }
 
-/// Writes what fits and returns how many bytes do not.
-fn write(socket: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        match socket.write(rest) {
-            Ok(n) => rest = &rest[n..],
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(rest.len())
-}
-
-/// One connection.
-struct Flow {
-    socket: TcpStream,
-    tls: UnbufferedClientConnection,
-    partial: Vec<u8>,
-    unsent: Vec<u8>,
-    /// The frame to send, number and all.
-    request: Vec<u8>,
-    next: u64,
-    /// Where the number stands in `request`.
-    number_at: usize,
-    expected: Expected,
-}
-
-impl Flow {
-    fn new(client: Client, message: Message, payload: &[u8]) -> io::Result<Self> {
-        let Client { socket, tls, partial, .. } = client;
-        socket.set_nonblocking(true)?;
-        let request = client::request(message.opcode(), payload);
-        let number_at = request.len() - payload.len();
-        Ok(Self {
-            socket: TcpStream::from_std(socket),
-            tls,
-            partial,
-            unsent: Vec::new(),
-            request,
-            next: 0,
-            number_at,
-            expected: Expected::new(message, payload),
-        })
-    }
-
-    fn next_request(&mut self) -> &[u8] {
-        self.request[self.number_at..][..8].copy_from_slice(&client::number(self.next, true));
-        self.next += 1;
-        &self.request
-    }
-
-    /// Ends the connection in order; nothing is on the way any more.
-    fn close(mut self) -> Result<(), Fault> {
-        let mut wire = [0; 128];
-        let close = client::request(CLOSE, &1000_u16.to_be_bytes());
-        let length = tls::seal(&mut self.tls, &close, &mut wire)?;
-        let alert = tls::close(&mut self.tls, &mut wire[length..])?;
-        self.socket.write_all(&wire[..length + alert])?;
-        Ok(())
-    }
-}
-
-/// What must come back next.
-struct Expected {
-    frame: Vec<u8>,
-    number_at: usize,
-    number: u64,
-    /// Bytes of `frame` that have come.
-    come: usize,
-    /// When the messages on the way were sent.
-    sent: VecDeque<Instant>,
-}
-
-impl Expected {
-    fn new(message: Message, payload: &[u8]) -> Self {
-        let frame = client::reply(message.opcode(), payload);
-        let number_at = frame.len() - payload.len();
-        let mut expected = Self { frame, number_at, number: 0, come: 0, sent: VecDeque::new() };
-        expected.expect(0);
-        expected
-    }
-
-    fn expect(&mut self, number: u64) {
-        self.number = number;
-        self.frame[self.number_at..][..8].copy_from_slice(&client::number(number, false));
-        self.come = 0;
-    }
-
-    /// Compares `plain` with what must come. Returns how many messages it completed.
-    fn check(&mut self, mut plain: &[u8], now: Instant, latencies: &mut Vec<u32>) -> Result<usize, Fault> {
-        let mut back = 0;
-        while !plain.is_empty() {
-            let here = plain.len().min(self.frame.len() - self.come);
-            let (part, rest) = plain.split_at(here);
-            if part != &self.frame[self.come..self.come + here] {
-                return Err(format!("message {} came back changed, late or twice", self.number).into());
-            }
-            self.come += here;
-            plain = rest;
-            if self.come == self.frame.len() {
-                let sent = self.sent.pop_front().ok_or("a message that was never sent")?;
-                latencies.push(u32::try_from((now - sent).as_nanos()).unwrap_or(u32::MAX));
-                self.expect(self.number + 1);
-                back += 1;
-            }
-        }
-        Ok(back)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Instant;
-
-    use super::Expected;
-    use crate::client::{BINARY, number, reply};
-    use crate::message::Message;
-
-    #[test]
-    fn sees_what_is_lost_reordered_or_changed() {
-        let frame = |n: u64| reply(BINARY, &[&number(n, false)[..], b"rest"].concat());
-        let check = |frames: &[u8]| {
-            let mut expected = Expected::new(Message::Binary, b"12345678rest");
-            expected.sent.extend([Instant::now(); 2]);
-            expected.check(frames, Instant::now(), &mut Vec::new())
-        };
-        assert_eq!(check(&[frame(0), frame(1)].concat()).unwrap(), 2);
-        assert!(check(&frame(1)).is_err());
-        assert!(check(&[frame(0), frame(0)].concat()).is_err());
-        let mut changed = frame(0);
-        *changed.last_mut().unwrap() ^= 1;
-        assert!(check(&changed).is_err());
-        assert!(check(&[frame(0), frame(1), frame(2)].concat()).is_err());
-    }
+/// What a slice began with.
+struct Slice {
+    began: Instant,
+    before: Cpu,
+    done: u64,
 }

@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use ringside_bench::rig::Which;
-use ringside_bench::{Fault, echo, evidence, guard, idle, open, pump, relay, timers};
+use ringside_bench::{Fault, echo, evidence, floor, guard, race, timers};
 
 #[derive(Parser)]
-#[command(about = "What Ringside costs, next to a bare byte pump in the same run")]
+#[command(about = "What Ringside costs, next to other proxies and to a bare ring")]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -17,33 +16,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// CPU per echoed message and latency.
-    Relay {
-        /// Rounds; every proxy runs once in each.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Only these proxies. Ratios need the pump.
-        #[arg(long, value_enum)]
-        only: Vec<Which>,
-        /// Only the case with this number, from 1.
-        #[arg(long)]
-        case: Option<usize>,
-    },
-    /// Memory per idle connection.
-    Idle {
-        /// Connections to hold, in rising order.
-        #[arg(long, default_values_t = [1000, 4000])]
-        connections: Vec<usize>,
-    },
-    /// CPU per connection: connect, TLS, upgrade, one echo, close.
-    Open {
-        /// Rounds; every proxy runs once in each.
-        #[arg(long, default_value_t = 5)]
-        rounds: usize,
-        /// Connections per run.
-        #[arg(long, default_value_t = 1000)]
-        connections: usize,
-    },
+    /// Ringside, the floor and every peer that is here, side by side: CPU, latency, memory. Some twenty minutes.
+    Race(race::Args),
     /// CPU of judging frames, as a share of an echo.
     Guard {
         /// Rounds; every proxy runs once in each.
@@ -82,21 +56,19 @@ enum Command {
         /// Unix socket to listen on.
         socket: PathBuf,
     },
-    /// The byte pump alone.
-    Pump(pump::Args),
+    /// The floor alone: TLS in, bytes out, on a bare ring.
+    Floor(floor::Args),
 }
 
 fn main() -> ExitCode {
     let done = match Args::parse().command {
-        Command::Relay { rounds, only, case } => relay::bench(rounds, &only, case),
-        Command::Idle { connections } => idle::bench(&connections),
-        Command::Open { rounds, connections } => open::bench(rounds, connections),
+        Command::Race(args) => race::run(&args),
         Command::Guard { rounds } => guard::bench(rounds),
         Command::Timers { connections, seconds } => timers::bench(connections, Duration::from_secs(seconds)),
         Command::Evidence { rounds, against } => evidence::share(rounds, against.as_deref()),
         Command::Storm { rounds, per_second } => evidence::storm(rounds, per_second),
         Command::Echo { socket } => echo::listen(&socket).and_then(echo::serve).map_err(Fault::from),
-        Command::Pump(args) => pump::run(&args),
+        Command::Floor(args) => floor::run(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,23 +1,21 @@
 //! What a run needs: certificate, keys, token, configuration, the echo app and the proxies.
 
+mod files;
+mod process;
+
 use std::env;
-use std::fmt::Write as _;
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{CertifiedKey, KeyPair, PKCS_RSA_SHA256};
-use serde_json::json;
-use tempfile::TempDir;
-
+pub use self::files::{AUDIENCE, Files, ISSUER};
+use self::process::Process;
 use crate::client::Target;
+use crate::peer::Installed;
 use crate::{Fault, cpu};
-
-/// Core of the proxy.
-pub const PROXY_CORE: usize = 0;
 
 /// Core of load and app.
 pub const LOAD_CORE: usize = 1;
@@ -48,68 +46,33 @@ pub const ALL_LIMITS: Settings<'static> = &[
     ("RINGSIDE_LIMITS_SUBJECT_BYTES", "1000GiB"),
 ];
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Which {
-    /// The yardstick.
-    Pump,
-    /// Ringside on its `io_uring` engine.
+/// An engine of Ringside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// On `io_uring`.
     IoUring,
-    /// Ringside on its epoll engine.
+    /// On epoll.
     Epoll,
 }
 
-impl Which {
-    /// All of them, the yardstick first.
-    pub const ALL: [Self; 3] = [Self::Pump, Self::IoUring, Self::Epoll];
+impl Engine {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::IoUring, Self::Epoll];
 
     /// Its name in tables.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Pump => "pump",
             Self::IoUring => "ringside io_uring",
             Self::Epoll => "ringside epoll",
         }
     }
-}
 
-/// Certificate, keys and token of a run, in a directory that goes with it.
-pub struct Files {
-    dir: TempDir,
-    certificate: String,
-    signer: EncodingKey,
-}
-
-impl Files {
-    /// Makes them all.
-    pub fn new() -> Result<Self, Fault> {
-        let dir = tempfile::tempdir()?;
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-        let certificate = cert.pem();
-        fs::write(dir.path().join("tls.crt"), &certificate)?;
-        fs::write(dir.path().join("tls.key"), signing_key.serialize_pem())?;
-        let signer = KeyPair::generate_for(&PKCS_RSA_SHA256)?;
-        fs::write(dir.path().join("issuer.pem"), signer.public_key_pem())?;
-        let signer = EncodingKey::from_rsa_pem(signer.serialize_pem().as_bytes())?;
-        Ok(Self { dir, certificate, signer })
-    }
-
-    /// The app's socket, or another file in the directory.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Writes a configuration of Ringside, and says where: one worker, TLS, RS256; everything else at its default.
-    pub fn configuration(&self, address: SocketAddr, engine: &str) -> Result<PathBuf, Fault> {
-        let file = self.path(&format!("{engine}-{}.toml", address.port()));
-        fs::write(&file, configuration(address, engine)?)?;
-        Ok(file)
-    }
-
-    /// What a client of `subject` needs to connect to `address`.
-    pub fn target(&self, address: SocketAddr, subject: &str) -> Result<Target, Fault> {
-        let token = token(&self.signer, subject)?;
-        Ok(Target { address, certificate: self.certificate.clone(), token })
+    /// The value of `runtime.engine`.
+    const fn key(self) -> &'static str {
+        match self {
+            Self::IoUring => "io_uring",
+            Self::Epoll => "epoll",
+        }
     }
 }
 
@@ -117,69 +80,110 @@ impl Files {
 pub struct Rig {
     files: Files,
     ringside: PathBuf,
-    _echo: Process,
+    app: Process,
+    cores: usize,
 }
 
 impl Rig {
     /// Builds Ringside, makes the files, moves this process to the load's core and starts the echo app there.
     pub fn new() -> Result<Self, Fault> {
-        let ringside = build()?;
+        Self::with(build()?)
+    }
+
+    /// The same with a Ringside that is built already.
+    pub fn with(ringside: PathBuf) -> Result<Self, Fault> {
+        // Before it is one.
+        let cores = thread::available_parallelism()?.get();
         cpu::pin(LOAD_CORE)?;
         cpu::raise_file_limit()?;
         let files = Files::new()?;
         let socket = files.path("app.sock");
-        let echo = Process::start(Command::new(env::current_exe()?).arg("echo").arg(&socket), &files.path("echo.log"))?;
+        let mut echo = Command::new(env::current_exe()?);
+        echo.arg("echo").arg(&socket);
+        let app = Process::start(&echo, &LOAD_CORE.to_string(), &files.path("echo.log"))?;
         wait(|| socket.exists(), "the echo app")?;
-        Ok(Self { files, ringside, _echo: echo })
+        Ok(Self { files, ringside, app, cores })
     }
 
-    /// Starts a proxy on its own core. The pump has no settings.
-    pub fn start(&self, which: Which, settings: Settings<'_>) -> Result<Proxy, Fault> {
-        self.start_other(&self.ringside, which, settings)
+    /// The echo app's process.
+    pub fn app(&self) -> u32 {
+        self.app.pid()
+    }
+
+    /// Cores of this machine that the run may use.
+    pub fn cores(&self) -> usize {
+        self.cores
+    }
+
+    /// Starts Ringside with one worker.
+    pub fn start(&self, engine: Engine, settings: Settings<'_>) -> Result<Proxy, Fault> {
+        self.start_workers(engine, 1, settings)
+    }
+
+    /// Starts Ringside.
+    pub fn start_workers(&self, engine: Engine, workers: usize, settings: Settings<'_>) -> Result<Proxy, Fault> {
+        self.start_other(&self.ringside, engine, workers, settings)
     }
 
     /// The same with another Ringside, the binary of another version.
-    pub fn start_other(&self, ringside: &Path, which: Which, settings: Settings<'_>) -> Result<Proxy, Fault> {
+    pub fn start_other(
+        &self,
+        ringside: &Path,
+        engine: Engine,
+        workers: usize,
+        settings: Settings<'_>,
+    ) -> Result<Proxy, Fault> {
         let address = free_address()?;
-        let path = |name: &str| self.files.path(name);
-        let mut command = Command::new("taskset");
-        command.args(["--cpu-list", &PROXY_CORE.to_string()]);
-        match which {
-            Which::Pump => {
-                command.arg(env::current_exe()?).arg("pump").args(["--listen", &address.to_string()]).args([
-                    "--app".into(),
-                    path("app.sock"),
-                    "--certificate".into(),
-                    path("tls.crt"),
-                    "--key".into(),
-                    path("tls.key"),
-                ])
-            }
-            Which::IoUring | Which::Epoll => {
-                let engine = if which == Which::IoUring { "io_uring" } else { "epoll" };
-                let file = self.files.configuration(address, engine)?;
-                command.arg(ringside).args(["run", "--config"]).arg(file).envs(settings.iter().copied())
-            }
-        };
-        let log = path(&format!("{}.log", address.port()));
-        let mut process = Process::start(&mut command, &log)?;
-        let started = wait(|| process.has_ended() || TcpStream::connect(address).is_ok(), which.name());
-        if started.is_err() || process.has_ended() {
-            return Err(format!("{} did not start:\n{}", which.name(), fs::read_to_string(log)?).into());
-        }
-        Ok(Proxy { which, target: self.files.target(address, "load")?, process })
+        let mut command = Command::new(ringside);
+        command.args(["run", "--config"]).arg(self.files.configuration(address, engine.key(), workers)?);
+        command.envs(settings.iter().copied());
+        self.launch(engine.name(), &command, address, workers)
     }
 
-    /// The same proxy for a client of its own subject.
-    pub fn target(&self, proxy: &Proxy, subject: &str) -> Result<Target, Fault> {
-        self.files.target(proxy.target.address, subject)
+    /// Starts the floor, which has one thread.
+    pub fn start_floor(&self) -> Result<Proxy, Fault> {
+        let (address, path) = (free_address()?, |name: &str| self.files.path(name));
+        let mut command = Command::new(env::current_exe()?);
+        command.args(["floor", "--listen", &address.to_string(), "--app"]).arg(path("app.sock"));
+        command.arg("--certificate").arg(path("tls.crt")).arg("--key").arg(path("tls.key"));
+        self.launch("floor", &command, address, 1)
+    }
+
+    /// Starts a peer.
+    pub fn start_peer(&self, installed: &Installed, workers: usize) -> Result<Proxy, Fault> {
+        let address = free_address()?;
+        let command = installed.command(&self.files, address, workers)?;
+        self.launch(installed.peer.name, &command, address, workers)
+    }
+
+    fn launch(
+        &self,
+        name: &'static str,
+        command: &Command,
+        address: SocketAddr,
+        workers: usize,
+    ) -> Result<Proxy, Fault> {
+        let log = self.files.path(&format!("{}.log", address.port()));
+        let mut process = Process::start(command, &cores(workers, self.cores), &log)?;
+        let started = wait(|| process.has_ended() || TcpStream::connect(address).is_ok(), name);
+        if started.is_err() || process.has_ended() {
+            return Err(format!("{name} did not start:\n{}", fs::read_to_string(log)?).into());
+        }
+        Ok(Proxy { name, target: self.files.target(address, "load")?, process })
+    }
+
+    /// Targets that must be refused by who checks tokens: one with a token of another issuer's key, one without.
+    pub fn bad_targets(&self, proxy: &Proxy) -> Result<[Target; 2], Fault> {
+        let forged = self.files.forged(proxy.target.address)?;
+        let without = Target { token: String::new(), ..forged.clone() };
+        Ok([forged, without])
     }
 }
 
 /// A proxy that runs.
 pub struct Proxy {
-    /// Which one.
-    pub which: Which,
+    /// Its name in tables.
+    pub name: &'static str,
     /// How clients reach it.
     pub target: Target,
     process: Process,
@@ -188,31 +192,15 @@ pub struct Proxy {
 impl Proxy {
     /// Its process.
     pub fn pid(&self) -> u32 {
-        self.process.0.id()
+        self.process.pid()
     }
 }
 
-/// A process that ends with its owner.
-struct Process(Child);
-
-impl Process {
-    fn start(command: &mut Command, log: &Path) -> Result<Self, Fault> {
-        let log = File::create(log)?;
-        let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn();
-        Ok(Self(child.map_err(|error| format!("cannot run {command:?}: {error}"))?))
-    }
-
-    fn has_ended(&mut self) -> bool {
-        !matches!(self.0.try_wait(), Ok(None))
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+/// Cores for so many workers: none of them the load's, unless there are too few.
+fn cores(workers: usize, available: usize) -> String {
+    let free: Vec<_> = (0..available).filter(|core| *core != LOAD_CORE).collect();
+    let chosen = if free.len() < workers { (0..available).collect() } else { free };
+    chosen.iter().take(workers).map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// Builds the product as it ships, and says where it is.
@@ -231,25 +219,6 @@ fn build() -> Result<PathBuf, Fault> {
     if here.exists() { Ok(here) } else { Err("run the bench with `cargo run --release -p ringside-bench`".into()) }
 }
 
-fn configuration(address: SocketAddr, engine: &str) -> Result<String, Fault> {
-    let mut text = String::new();
-    writeln!(text, "[listen]\naddress = \"{address}\"")?;
-    writeln!(text, "[tls]\ncertificate = \"tls.crt\"\nkey = \"tls.key\"")?;
-    writeln!(text, "[app]\naddress = \"unix:app.sock\"")?;
-    writeln!(text, "[auth.jwt]\nkeys = \"issuer.pem\"\nalgorithms = [\"RS256\"]")?;
-    writeln!(text, "issuer = \"https://issuer.example\"\naudience = [\"bench\"]")?;
-    writeln!(text, "[runtime]\nengine = \"{engine}\"\nworkers = 1")?;
-    Ok(text)
-}
-
-fn token(signer: &EncodingKey, subject: &str) -> Result<String, Fault> {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs();
-    let claims = json!({
-        "iss": "https://issuer.example", "aud": "bench", "sub": subject, "iat": now, "exp": now + 24 * 60 * 60,
-    });
-    Ok(jsonwebtoken::encode(&Header::new(Algorithm::RS256), &claims, signer)?)
-}
-
 fn free_address() -> Result<SocketAddr, Fault> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
 }
@@ -260,7 +229,18 @@ fn wait(mut done: impl FnMut() -> bool, what: &str) -> Result<(), Fault> {
         if began.elapsed() > START {
             return Err(format!("{what} did not start").into());
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cores;
+
+    #[test]
+    fn workers_keep_off_the_loads_core_where_they_can() {
+        assert_eq!((cores(1, 2), cores(2, 2)), ("0".into(), "0,1".into()));
+        assert_eq!((cores(1, 4), cores(2, 4)), ("0".into(), "0,2".into()));
+    }
 }

@@ -2,16 +2,12 @@
 
 #![expect(clippy::print_stdout, reason = "the table is what a bench is for")]
 
-use std::os::fd::AsRawFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token};
-
-use crate::Fault;
-use crate::client::{Client, Handshake, Target};
-use crate::cpu::{self, Cpu};
-use crate::rig::{ALL_LIMITS, DEFAULTS, NO_TIMES, Rig, Settings, Which};
+use crate::cpu::Cpu;
+use crate::crowd::Crowd;
+use crate::rig::{ALL_LIMITS, DEFAULTS, Engine, NO_TIMES, Rig, Settings};
+use crate::{Fault, memory};
 
 /// How often a connection that talks does: often enough never to get a Ping.
 const TALK: Duration = Duration::from_secs(20);
@@ -32,10 +28,10 @@ const CASES: [(&str, Settings<'static>, bool); 5] = [
 pub fn bench(connections: usize, span: Duration) -> Result<(), Fault> {
     let rig = Rig::new()?;
     println!("CPU of the proxy, user and system, with {connections} TLS connections for {} s.", span.as_secs());
-    for which in [Which::IoUring, Which::Epoll] {
+    for engine in Engine::ALL {
         println!(
             "\n{:<40} {:>8} {:>10} {:>8} {:>8} {:>12}",
-            which.name(),
+            engine.name(),
             "CPU ms",
             "% of core",
             "pings",
@@ -43,13 +39,13 @@ pub fn bench(connections: usize, span: Duration) -> Result<(), Fault> {
             "bytes each"
         );
         for (name, settings, talk) in CASES {
-            let proxy = rig.start(which, settings)?;
-            let before = cpu::anonymous(proxy.pid())?;
+            let proxy = rig.start(engine, settings)?;
+            let before = memory::anonymous(proxy.pid())?;
             let mut crowd = Crowd::open(&proxy.target, connections)?;
             let used = Cpu::of(proxy.pid())?;
             crowd.hold(span, talk.then_some(TALK))?;
             let used = (Cpu::of(proxy.pid())? - used).total;
-            let each = cpu::anonymous(proxy.pid())?.saturating_sub(before) / connections.max(1) as u64;
+            let each = memory::anonymous(proxy.pid())?.saturating_sub(before) / connections.max(1) as u64;
             println!(
                 "{name:<40} {:>8} {:>9.2}% {:>8} {:>8} {each:>12}",
                 used.as_millis(),
@@ -60,51 +56,4 @@ pub fn bench(connections: usize, span: Duration) -> Result<(), Fault> {
         }
     }
     Ok(())
-}
-
-/// Connections that answer what they are asked.
-struct Crowd {
-    clients: Vec<Client>,
-    poll: Poll,
-    pings: u32,
-    echoes: u32,
-}
-
-impl Crowd {
-    fn open(target: &Target, count: usize) -> Result<Self, Fault> {
-        let poll = Poll::new()?;
-        let config = target.tls(Handshake::Classic)?;
-        let mut clients = Vec::with_capacity(count);
-        for n in 0..count {
-            let client = Client::open(target, &config)?;
-            poll.registry().register(&mut SourceFd(&client.socket.as_raw_fd()), Token(n), Interest::READABLE)?;
-            clients.push(client);
-        }
-        Ok(Self { clients, poll, pings: 0, echoes: 0 })
-    }
-
-    /// Answers for so long. Every client sends a message once in `talk`, evenly spread.
-    fn hold(&mut self, span: Duration, talk: Option<Duration>) -> Result<(), Fault> {
-        let began = Instant::now();
-        let pace = talk.map(|talk| talk / u32::try_from(self.clients.len()).unwrap_or(u32::MAX));
-        let mut events = Events::with_capacity(1024);
-        loop {
-            let elapsed = began.elapsed();
-            if elapsed >= span {
-                return Ok(());
-            }
-            while let Some(pace) = pace
-                && pace * self.echoes < elapsed
-            {
-                let next = self.echoes as usize % self.clients.len();
-                self.clients[next].say(&[7; 64])?;
-                self.echoes += 1;
-            }
-            let next = pace.map_or(span, |pace| (pace * self.echoes).min(span));
-            self.poll.poll(&mut events, Some(next.saturating_sub(elapsed)))?;
-            for event in &events {
-                self.pings += self.clients[event.token().0].listen()?;
-            }
-        }
-    }
 }

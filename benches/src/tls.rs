@@ -1,13 +1,10 @@
-//! rustls over the caller's buffers, for the load (client) and the pump (server).
+//! rustls over the caller's buffers, for the load (client) and the floor (server).
 
 use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 
 use crate::Fault;
-
-/// Most bytes of one record on the wire.
-pub const RECORD: usize = 5 + (1 << 14) + 256;
 
 /// Plaintext bytes in one record at the most.
 const FRAGMENT: usize = 1 << 14;

@@ -94,7 +94,7 @@ fn relaying_allocates_nothing_of_its_own_and_idling_keeps_little() {
     let theirs = rustls_per_echo(&files).unwrap();
     println!("rustls alone: {theirs:.3} allocations per echo, which is one record opened and one sealed");
     for engine in ["io_uring", "epoll"] {
-        let file = files.configuration(([127, 0, 0, 1], 0).into(), engine).unwrap();
+        let file = files.configuration(([127, 0, 0, 1], 0).into(), engine, 1).unwrap();
         let config = Config::load(&Source::File(file), ALL_LIMITS.iter().copied());
         let config = config.unwrap_or_else(|_| panic!("a sound configuration"));
         let server = Server::start(config.config, ringside::control::export::Taps::default()).unwrap();
