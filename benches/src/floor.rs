@@ -4,6 +4,7 @@
 //! out, one send at a time per direction, and one system call does both. No HTTP, no token, no frames, no bounds, no
 //! deadlines, no futures. It trusts both sides: what one of them does not take is gathered without bound.
 
+mod outgoing;
 mod ring;
 mod tunnel;
 
@@ -17,8 +18,9 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use self::outgoing::Spare;
 use self::ring::{Done, Ring};
-use self::tunnel::{Spare, Tunnel};
+use self::tunnel::Tunnel;
 use crate::Fault;
 
 /// Where to listen, and for whom.
@@ -80,9 +82,9 @@ impl Floor {
                             touched.push(key.slot);
                         }
                     }
-                    Done::Sent { key, bytes, sent } => {
+                    Done::Sent { key, bytes, all } => {
                         if let Some(tunnel) = &mut self.tunnels[key.slot] {
-                            tunnel.handle_sent(key.side, bytes, sent, &mut spare);
+                            tunnel.handle_sent(key.side, bytes, all, &mut spare);
                             touched.push(key.slot);
                         }
                     }

@@ -169,16 +169,17 @@ impl Load {
         self.end(&slice)
     }
 
-    /// Sends `rate` messages a second for `span`, each on the next connection and at its time, whatever has come back, and
-    /// waits for those on the way. A latency counts from when the message was due: a proxy, or a load, that is held up
+    /// Sends `rate` messages a second for `span`, as many as the plan is deep at once, on the next connection and at their
+    /// time, whatever has come back; and waits for those on the way. A latency counts from when the message was due: a proxy, or a load, that is held up
     /// delays all that were due meanwhile.
     pub fn paced(&mut self, rate: f64, span: Duration) -> Result<Measured, Fault> {
         let slice = self.begin()?;
-        let mut pace = Pace::new(rate, span, slice.began);
+        let depth = self.plan.depth;
+        let mut pace = Pace::new(rate / f64::from(u32::try_from(depth)?), span, slice.began);
         let mut events = Events::with_capacity(1024);
         while pace.due().is_some() || self.away > 0 {
             while let Some((number, due)) = pace.next(Instant::now()) {
-                self.send(number as usize % self.flows.len(), 1, due)?;
+                self.send(number as usize % self.flows.len(), depth, due)?;
             }
             if let Some(due) = pace.due() {
                 self.timer.set(due.saturating_duration_since(Instant::now()))?;

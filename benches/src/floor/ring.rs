@@ -14,6 +14,7 @@ use io_uring::cqueue;
 
 use self::buffers::{Buffers, Lease};
 use self::queue::{Queue, Reaped};
+use super::outgoing::Outgoing;
 
 /// Whose socket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +55,16 @@ pub(super) enum Taken {
 #[derive(Debug)]
 pub(super) enum Done {
     Accepted(io::Result<OwnedFd>),
-    Received { key: Key, taken: Taken },
-    Sent { key: Key, bytes: Vec<u8>, sent: io::Result<usize> },
+    Received {
+        key: Key,
+        taken: Taken,
+    },
+    /// `all` is false when the other side has taken less.
+    Sent {
+        key: Key,
+        bytes: Outgoing,
+        all: bool,
+    },
 }
 
 /// A ring and its receive buffers.
@@ -81,8 +90,8 @@ impl Ring {
         self.queue.push_receive(key.index(), socket.as_fd())
     }
 
-    /// Sends all of `bytes`; they come back with [`Done::Sent`]. One send per key at a time.
-    pub(super) fn send(&mut self, key: Key, socket: &impl AsFd, bytes: Vec<u8>) -> io::Result<()> {
+    /// Sends all that is in `bytes`; they come back with [`Done::Sent`]. One send per key at a time.
+    pub(super) fn send(&mut self, key: Key, socket: &impl AsFd, bytes: Outgoing) -> io::Result<()> {
         self.queue.push_send(key.index(), socket.as_fd(), bytes)
     }
 
@@ -103,7 +112,7 @@ impl Ring {
                 };
                 Done::Received { key: Key::of(index), taken }
             }
-            Reaped::Sent { index, bytes, sent } => Done::Sent { key: Key::of(index), bytes, sent },
+            Reaped::Sent { index, bytes, all } => Done::Sent { key: Key::of(index), bytes, all },
         })
     }
 

@@ -1,6 +1,5 @@
 //! One connection: TLS on the client's side, plain bytes on the app's.
 
-use std::io;
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
@@ -9,36 +8,15 @@ use std::sync::Arc;
 use rustls::ServerConfig;
 use rustls::server::UnbufferedServerConnection;
 
+use super::outgoing::{Outgoing, Spare};
 use super::ring::{Key, Ring, Side, Taken};
 use crate::{Fault, tls};
 
 /// Bytes of a record's header, the last two of which tell how much follows.
 const HEADER: usize = 5;
 
-/// Buffers that wait for their next use, whoever needs one: an idle connection keeps none.
-#[derive(Default)]
-pub(super) struct Spare(Vec<Vec<u8>>);
-
-impl Spare {
-    /// Buffers that are kept.
-    const KEPT: usize = 256;
-    /// The largest that is.
-    const LARGEST: usize = 256 << 10;
-
-    /// Makes sure that `buffer` has memory if there is some.
-    fn lend(&mut self, buffer: &mut Vec<u8>) {
-        if buffer.capacity() == 0 {
-            *buffer = self.0.pop().unwrap_or_default();
-        }
-    }
-
-    fn take_back(&mut self, mut buffer: Vec<u8>) {
-        if (1..=Self::LARGEST).contains(&buffer.capacity()) && self.0.len() < Self::KEPT {
-            buffer.clear();
-            self.0.push(buffer);
-        }
-    }
-}
+/// Bytes that make a full record: so many need not wait for more.
+const FULL: usize = 1 << 14;
 
 /// What the ring does for one side.
 #[derive(Default)]
@@ -55,11 +33,11 @@ pub(super) struct Tunnel {
     /// The beginning of a record.
     partial: Vec<u8>,
     /// Of the client, for the app.
-    to_app: Vec<u8>,
+    to_app: Outgoing,
     /// Of the app, not sealed yet, because a send to the client is on its way.
-    from_app: Vec<u8>,
+    from_app: Outgoing,
     /// Sealed, for the client.
-    to_client: Vec<u8>,
+    to_client: Outgoing,
     busy: [Busy; 2],
     /// One side has ended; what has come is still sent.
     ending: bool,
@@ -78,9 +56,9 @@ impl Tunnel {
             app,
             tls: UnbufferedServerConnection::new(tls)?,
             partial: Vec::new(),
-            to_app: Vec::new(),
-            from_app: Vec::new(),
-            to_client: Vec::new(),
+            to_app: Outgoing::default(),
+            from_app: Outgoing::default(),
+            to_client: Outgoing::default(),
             busy: Default::default(),
             ending: false,
         };
@@ -95,7 +73,7 @@ impl Tunnel {
                 self.busy[side as usize].receiving = armed;
                 let bytes = ring.bytes(&mut lease);
                 let handled = match side {
-                    Side::Client => self.open_records(bytes, spare),
+                    Side::Client => self.handle_client(bytes, spare),
                     Side::App => self.handle_app(bytes, spare),
                 };
                 self.ending |= handled.is_err();
@@ -110,14 +88,14 @@ impl Tunnel {
     }
 
     /// Opens what has come: a record that began earlier is completed first, the rest is opened where it lies.
-    fn open_records(&mut self, mut wire: &mut [u8], spare: &mut Spare) -> Result<(), Fault> {
+    fn handle_client(&mut self, mut wire: &mut [u8], spare: &mut Spare) -> Result<(), Fault> {
         spare.lend(&mut self.to_app);
         while !self.partial.is_empty() && !wire.is_empty() {
             let whole = match self.partial.get(HEADER - 2..HEADER) {
                 Some(length) => HEADER + usize::from(u16::from_be_bytes([length[0], length[1]])),
                 None => HEADER,
             };
-            // A record that is whole and not taken is part of a longer handshake message.
+            // A record that is whole and was not taken is part of a longer handshake message.
             let missing = match whole.saturating_sub(self.partial.len()) {
                 0 => wire.len(),
                 missing => missing,
@@ -125,74 +103,72 @@ impl Tunnel {
             let (part, rest) = wire.split_at_mut(missing.min(wire.len()));
             self.partial.extend_from_slice(part);
             wire = rest;
-            let taken = self.open_whole(None)?;
-            self.partial.drain(..taken);
-        }
-        if self.partial.is_empty() {
-            spare.take_back(mem::take(&mut self.partial));
-            let taken = self.open_whole(Some(wire))?;
-            if taken < wire.len() {
-                spare.lend(&mut self.partial);
-                self.partial.extend_from_slice(&wire[taken..]);
+            let mut partial = mem::take(&mut self.partial);
+            let taken = self.open_records(&mut partial)?;
+            partial.drain(..taken);
+            if !partial.is_empty() {
+                self.partial = partial;
             }
         }
+        let taken = self.open_records(wire)?;
+        self.partial.extend_from_slice(&wire[taken..]);
         Ok(())
     }
 
-    /// Opens the whole records in `wire`, or in what began earlier. Returns how many bytes they are.
-    fn open_whole(&mut self, wire: Option<&mut [u8]>) -> Result<usize, Fault> {
-        let to_app = &mut self.to_app;
-        let wire = wire.unwrap_or(&mut self.partial);
-        let opened = tls::open(&mut self.tls, wire, &mut self.to_client, |plain| {
-            to_app.extend_from_slice(plain);
+    /// Opens the whole records in `wire`. Returns how many bytes they are.
+    fn open_records(&mut self, wire: &mut [u8]) -> Result<usize, Fault> {
+        if wire.is_empty() {
+            return Ok(0);
+        }
+        let (to_app, mut reply) = (&mut self.to_app, Vec::new());
+        let opened = tls::open(&mut self.tls, wire, &mut reply, |plain| {
+            to_app.extend(plain);
             Ok(())
         })?;
+        self.to_client.extend(&reply);
         self.ending |= opened.closed;
         Ok(opened.taken)
     }
 
-    /// Seals at once what can go at once, and gathers the rest, for as few records as can be.
+    /// Seals at once what can go at once, or fills records by itself; the rest is gathered, for as few records as can be.
     fn handle_app(&mut self, plain: &[u8], spare: &mut Spare) -> Result<(), Fault> {
-        if self.busy[Side::Client as usize].sending {
-            spare.lend(&mut self.from_app);
-            self.from_app.extend_from_slice(plain);
-            return Ok(());
+        let alone = !self.busy[Side::Client as usize].sending || plain.len() >= FULL;
+        if alone && self.from_app.is_empty() {
+            return self.seal(plain, spare);
         }
-        self.seal(plain, spare)
+        spare.lend(&mut self.from_app);
+        self.from_app.extend(plain);
+        Ok(())
     }
 
     fn seal(&mut self, plain: &[u8], spare: &mut Spare) -> Result<(), Fault> {
         spare.lend(&mut self.to_client);
-        let start = self.to_client.len();
-        self.to_client.resize(start + tls::sealed(plain.len()), 0);
-        let length = tls::seal(&mut self.tls, plain, &mut self.to_client[start..])?;
-        self.to_client.truncate(start + length);
+        let length = tls::seal(&mut self.tls, plain, self.to_client.room(tls::sealed(plain.len())))?;
+        self.to_client.fill(length);
         Ok(())
     }
 
-    /// Takes back what was sent. A short send is one that failed.
-    pub(super) fn handle_sent(&mut self, side: Side, bytes: Vec<u8>, sent: io::Result<usize>, spare: &mut Spare) {
+    /// Takes back what was sent.
+    pub(super) fn handle_sent(&mut self, side: Side, mut bytes: Outgoing, all: bool, spare: &mut Spare) {
         self.busy[side as usize].sending = false;
-        if sent.ok() != Some(bytes.len()) {
-            self.ending = true;
-        }
-        spare.take_back(bytes);
+        self.ending |= !all;
+        spare.take_back(&mut bytes);
     }
 
     /// Sends what is there, receives on, or ends both sides.
     pub(super) fn go_on(&mut self, slot: usize, ring: &mut Ring, spare: &mut Spare) -> Result<(), Fault> {
         let [client, app] = &mut self.busy;
-        if !app.sending && !self.to_app.is_empty() {
-            app.sending = true;
+        if self.to_app.is_empty() {
+            spare.take_back(&mut self.to_app);
+        } else if !mem::replace(&mut app.sending, true) {
             ring.send(Key { slot, side: Side::App }, &self.app, mem::take(&mut self.to_app))?;
-        } else if self.to_app.is_empty() {
-            spare.take_back(mem::take(&mut self.to_app));
         }
         if !client.sending {
             if !self.from_app.is_empty() {
-                let plain = mem::take(&mut self.from_app);
-                self.ending |= self.seal(&plain, spare).is_err();
-                spare.take_back(plain);
+                let mut plain = mem::take(&mut self.from_app);
+                let sealed = self.seal(plain.filled(), spare);
+                self.ending |= sealed.is_err();
+                spare.take_back(&mut plain);
             }
             if !self.to_client.is_empty() {
                 self.busy[Side::Client as usize].sending = true;

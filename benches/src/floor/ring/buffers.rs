@@ -14,8 +14,8 @@ pub(super) const GROUP: u16 = 0;
 /// Buffers: more than the sockets of 100 connections, so that all of them may have something at once. A power of two.
 const COUNT: u16 = 256;
 
-/// Bytes of each: two full TLS records.
-const SIZE: usize = 32 << 10;
+/// Bytes of each: nearly four full TLS records.
+const SIZE: usize = 64 << 10;
 
 /// Where the kernel looks for the tail, in units of it: in a field of the first entry that has no other use.
 const TAIL_AT: usize = 14 / size_of::<u16>();

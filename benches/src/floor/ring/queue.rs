@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use io_uring::{IoUring, Submitter, cqueue, opcode, squeue, types};
 
 use super::buffers::GROUP;
+use crate::floor::outgoing::Outgoing;
 
 /// Submissions that fit before they must go out.
 const ENTRIES: u32 = 1024;
@@ -23,7 +24,7 @@ const SEND: u64 = 2;
 pub(super) enum Reaped {
     Accepted(io::Result<OwnedFd>),
     Received { index: usize, completion: cqueue::Entry },
-    Sent { index: usize, bytes: Vec<u8>, sent: io::Result<usize> },
+    Sent { index: usize, bytes: Outgoing, all: bool },
 }
 
 pub(super) struct Queue {
@@ -31,7 +32,7 @@ pub(super) struct Queue {
     /// The completions of the last wait, the first one last.
     reaped: Vec<cqueue::Entry>,
     /// By index: what is being sent there. The kernel reads it until the send has completed.
-    sending: Vec<Option<Vec<u8>>>,
+    sending: Vec<Option<Outgoing>>,
 }
 
 impl Queue {
@@ -64,13 +65,13 @@ impl Queue {
     }
 
     /// Queues a send of `bytes`, which come back with its completion.
-    pub(super) fn push_send(&mut self, index: usize, socket: BorrowedFd<'_>, bytes: Vec<u8>) -> io::Result<()> {
+    pub(super) fn push_send(&mut self, index: usize, socket: BorrowedFd<'_>, bytes: Outgoing) -> io::Result<()> {
         if self.sending.len() <= index {
             self.sending.resize_with(index + 1, || None);
         }
         assert!(self.sending[index].is_none(), "what is being sent must not be freed");
+        let bytes = self.sending[index].insert(bytes).filled();
         let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
-        let bytes = self.sending[index].insert(bytes);
         let send = opcode::Send::new(types::Fd(socket.as_raw_fd()), bytes.as_ptr(), length)
             .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
             .build()
@@ -119,7 +120,9 @@ impl Queue {
             ACCEPT => Reaped::Accepted(accepted(&completion)),
             RECEIVE => Reaped::Received { index, completion },
             _ => {
-                Reaped::Sent { index, bytes: self.sending[index].take().unwrap_or_default(), sent: result(&completion) }
+                let bytes = self.sending[index].take().unwrap_or_default();
+                let all = result(&completion).ok() == Some(bytes.filled().len());
+                Reaped::Sent { index, bytes, all }
             }
         })
     }
