@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::set_socket_linger;
 use rustls::client::{ClientConfig, Resumption, UnbufferedClientConnection};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
@@ -160,6 +161,11 @@ impl Client {
         // The proxy may be gone already: it has its Close.
         let _ = self.socket.write_all(&alert[..length]);
         Ok(())
+    }
+
+    /// Ends it at once with a reset, so that nothing of it stays in the kernel for a minute.
+    pub fn abort(self) -> Result<(), Fault> {
+        Ok(set_socket_linger(&self.socket, Some(Duration::ZERO))?)
     }
 
     fn expect(&mut self, frame: &[u8]) -> Result<(), Fault> {

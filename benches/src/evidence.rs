@@ -64,7 +64,9 @@ fn compare(name: &str, rounds: usize, plan: Plan, one: &Proxy, other: &Proxy) ->
     let (mut of_one, mut of_other) = (open(one)?, open(other)?);
     let mut pairs = Vec::new();
     for _ in 0..rounds * SLICES {
-        let slice = |load: &mut Load| load.slice(plan.echoes / SLICES as u64).map(|slice: Measured| slice.cost());
+        let slice = |load: &mut Load| {
+            load.slice(plan.echoes / SLICES as u64, Duration::MAX).map(|slice: Measured| slice.cost())
+        };
         pairs.push((slice(&mut of_one)?, slice(&mut of_other)?));
     }
     of_one.close()?;

@@ -95,7 +95,7 @@ impl Measured {
 /// Runs `plan` against `target` and watches what the process `proxy` uses.
 pub fn run(plan: Plan, target: &Target, proxy: u32) -> Result<Measured, Fault> {
     let mut load = Load::open(plan, target, proxy)?;
-    let measured = load.slice(plan.echoes)?;
+    let measured = load.slice(plan.echoes, Duration::MAX)?;
     load.close()?;
     Ok(measured)
 }
@@ -143,12 +143,12 @@ impl Load {
             away: 0,
             latencies: Vec::with_capacity(usize::try_from(plan.echoes.max(plan.warm_up))?),
         };
-        load.slice(plan.warm_up)?;
+        load.slice(plan.warm_up, Duration::MAX)?;
         Ok(load)
     }
 
-    /// Echoes so many messages, and a few more: those on the way when they are done. At the end none is.
-    pub fn slice(&mut self, echoes: u64) -> Result<Measured, Fault> {
+    /// Echoes so many messages, or as many as there is time for, and a few more: those on the way then. At the end none is.
+    pub fn slice(&mut self, echoes: u64, longest: Duration) -> Result<Measured, Fault> {
         let slice = self.begin()?;
         for n in 0..self.flows.len() {
             self.send(n, self.plan.depth, Instant::now())?;
@@ -162,8 +162,9 @@ impl Load {
                     self.flush(n)?;
                 }
                 let back = self.receive(n)?;
-                let sendable = if self.done < slice.done + echoes { back } else { 0 };
-                self.send(n, sendable, Instant::now())?;
+                let now = Instant::now();
+                let goes_on = self.done < slice.done + echoes && now - slice.began < longest;
+                self.send(n, if goes_on { back } else { 0 }, now)?;
             }
         }
         self.end(&slice)

@@ -65,8 +65,9 @@ pub struct Args {
 /// How much is measured.
 struct Scale {
     rounds: usize,
-    /// Slices that a case's echoes make.
+    /// Slices that a case's echoes make, and how long one may take.
     slices: u64,
+    longest: Duration,
     paced_rounds: usize,
     paced: Duration,
     /// Connections opened in a slice.
@@ -82,12 +83,22 @@ impl Scale {
     fn of(args: &Args) -> Self {
         if args.quick {
             let (paced, idle) = (Duration::from_millis(300), Duration::from_secs(1));
-            let held = &[100, 300];
-            return Self { rounds: 2, slices: 60, paced_rounds: 2, paced, opened: 48, held, silent: 50, idle };
+            return Self {
+                rounds: 2,
+                slices: 60,
+                longest: Duration::from_millis(300),
+                paced_rounds: 2,
+                paced,
+                opened: 48,
+                held: &[100, 300],
+                silent: 50,
+                idle,
+            };
         }
         Self {
             rounds: args.rounds,
             slices: 5,
+            longest: Duration::from_secs(1),
             paced_rounds: args.rounds.div_ceil(2),
             paced: Duration::from_secs(2),
             opened: 400,
@@ -131,6 +142,10 @@ pub fn run(args: &Args) -> Result<(), Fault> {
         race.running.push(running);
     }
     head(&race, &missing);
+    // First, while nothing has left traces in the kernel.
+    if cases.contains(&"memory") {
+        memory::run(&race);
+    }
     for case in case::ALL.iter().filter(|case| cases.contains(&case.key)) {
         echo::run(&race, case)?;
     }
@@ -140,11 +155,8 @@ pub fn run(args: &Args) -> Result<(), Fault> {
     if cases.contains(&"idle") {
         idle::run(&race)?;
     }
-    // What comes now starts proxies of its own.
+    // This starts proxies of its own.
     race.running.clear();
-    if cases.contains(&"memory") {
-        memory::run(&race);
-    }
     if cases.contains(&"workers") {
         workers::run(&race);
     }

@@ -39,7 +39,7 @@ pub(super) fn run(race: &Race, case: &Case) -> Result<(), Fault> {
         Ok(Slice { measured, load: ours.total, app: app.total })
     };
     let echoes = race.scale.plan(case.plan).echoes;
-    full.rounds(race.scale.rounds, case.name, |entrant| slice(entrant, &|load| load.slice(echoes)));
+    full.rounds(race.scale.rounds, case.name, |entrant| slice(entrant, &|load| load.slice(echoes, race.scale.longest)));
     let speeds = (0..race.running.len()).filter_map(|entrant| full.middle(entrant, |slice| slice.measured.rate()));
     let Some(slowest) = speeds.map(|speed| speed.median).min_by(f64::total_cmp) else {
         return Err("nobody has run".into());

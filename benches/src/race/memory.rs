@@ -14,6 +14,9 @@ use crate::{Fault, memory};
 /// Time for a proxy, and for the kernel, to come to rest.
 const REST: Duration = Duration::from_millis(500);
 
+/// How often the kernel may need it, to be done with what was before.
+const RESTS: usize = 20;
+
 /// Bytes per connection.
 #[derive(Clone, Copy)]
 struct Kept {
@@ -64,8 +67,7 @@ fn hold(race: &Race, entrant: &Entrant, counts: &[usize]) -> Result<Vec<Kept>, F
     };
     // What the first connection sets up once is no connection's cost.
     open(0)?.close()?;
-    thread::sleep(REST);
-    let before = (memory::anonymous(proxy.pid())?, memory::kernel()?);
+    let before = (memory::anonymous(proxy.pid())?, settled()?);
     let (mut clients, mut all) = (Vec::new(), Vec::new());
     for &count in counts {
         clients.extend((clients.len()..count).map(open).collect::<Result<Vec<_>, _>>()?);
@@ -76,5 +78,20 @@ fn hold(race: &Race, entrant: &Entrant, counts: &[usize]) -> Result<Vec<Kept>, F
         let anonymous = each(memory::anonymous(proxy.pid())?, before.0);
         all.push(Kept { anonymous, kernel: each(memory::kernel()?, before.1) });
     }
+    clients.into_iter().try_for_each(Client::abort)?;
     Ok(all)
+}
+
+/// The kernel's memory once it falls no more: sockets of the proxy before are freed late.
+fn settled() -> Result<u64, Fault> {
+    let mut least = u64::MAX;
+    for _ in 0..RESTS {
+        thread::sleep(REST);
+        let now = memory::kernel()?;
+        if now >= least {
+            break;
+        }
+        least = now;
+    }
+    Ok(least)
 }

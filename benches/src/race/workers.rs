@@ -57,18 +57,17 @@ pub(super) fn run(race: &Race) {
             }
         }
     }
-    let echoes = race.scale.plan(SMALL.plan).echoes;
     board.rounds(race.scale.rounds, "workers", |entrant| {
         let [one, two] = loads[entrant].as_mut().ok_or("not open")?;
-        Ok(Pair([slice(one, echoes, 1.0)?, slice(two, echoes, 0.5)?]))
+        Ok(Pair([slice(one, race, 1.0)?, slice(two, race, 0.5)?]))
     });
     print(&board);
 }
 
 /// Where threads change places, as those of Go do, no worker has less than its share.
-fn slice((load, pid): &mut (Load, u32), echoes: u64, share: f64) -> Result<Run, Fault> {
+fn slice((load, pid): &mut (Load, u32), race: &Race, share: f64) -> Result<Run, Fault> {
     let before = cpu::threads(*pid)?;
-    let measured = load.slice(echoes)?;
+    let measured = load.slice(race.scale.plan(SMALL.plan).echoes, race.scale.longest)?;
     Ok(Run { measured, busiest: busiest(&before, &cpu::threads(*pid)?).max(share) })
 }
 
