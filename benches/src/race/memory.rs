@@ -14,8 +14,12 @@ use crate::{Fault, memory};
 /// Time for a proxy, and for the kernel, to come to rest.
 const REST: Duration = Duration::from_millis(500);
 
-/// How often the kernel may need it, to be done with what was before.
-const RESTS: usize = 20;
+/// How often the kernel may need it, to be done with what was before, and how often nothing must change.
+const RESTS: usize = 60;
+const CALM: usize = 4;
+
+/// A change that is none: what others on the machine do.
+const NOISE: u64 = 256 << 10;
 
 /// Bytes per connection.
 #[derive(Clone, Copy)]
@@ -82,16 +86,17 @@ fn hold(race: &Race, entrant: &Entrant, counts: &[usize]) -> Result<Vec<Kept>, F
     Ok(all)
 }
 
-/// The kernel's memory once it falls no more: sockets of the proxy before are freed late.
+/// The kernel's memory once it falls no more: what the proxy before had is freed late, that of a ring seconds later.
 fn settled() -> Result<u64, Fault> {
-    let mut least = u64::MAX;
+    let (mut least, mut calm) = (memory::kernel()?, 0);
     for _ in 0..RESTS {
         thread::sleep(REST);
         let now = memory::kernel()?;
-        if now >= least {
+        calm = if now + NOISE < least { 0 } else { calm + 1 };
+        least = least.min(now);
+        if calm == CALM {
             break;
         }
-        least = now;
     }
     Ok(least)
 }
