@@ -108,7 +108,10 @@ fn print(board: &Board<Pair>) {
     note(
         "\nCapacity: echoes a second when the busiest thread has a core of its own, by CPU per echo and that thread's",
     );
-    note("share of it. Echoes/s are what came out here; with two cores, the second worker shares the load's core.");
+    note(
+        "share of it. Echoes/s are what came out here; with two cores, the second worker shares the load's core: it waits,",
+    );
+    note("finds more at a wake-up and costs less per echo, so that more than 2 may come out. Compare with the others.");
 }
 
 #[cfg(test)]
