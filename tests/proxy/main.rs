@@ -13,6 +13,7 @@ mod support;
 mod grpc;
 
 mod agreeing;
+mod asking;
 mod checking;
 mod crowding;
 mod cutting;

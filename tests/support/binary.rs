@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tempfile::TempDir;
 
 use super::PATIENCE;
@@ -104,6 +104,13 @@ impl Binary {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).expect("it runs");
+    }
+
+    /// Halts it, until it gets a SIGCONT: what happens meanwhile, it finds all together.
+    pub(crate) fn halt(&self) {
+        self.signal(Signal::STOP);
+        let halted = waitid(WaitId::Pid(self.pid), WaitIdOptions::STOPPED).expect("a child");
+        assert!(halted.is_some_and(|status| status.stopped()), "it does not stop");
     }
 
     /// The memory that it has for itself alone, in bytes (`RssAnon` of proc(5)).
