@@ -15,6 +15,7 @@ pub mod echo;
 pub mod evidence;
 pub mod floor;
 pub mod guard;
+pub mod hot;
 pub mod load;
 pub mod memory;
 pub mod message;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use ringside_bench::{Fault, echo, evidence, floor, guard, race, timers};
+use ringside_bench::{Fault, echo, evidence, floor, guard, hot, race, timers};
 
 #[derive(Parser)]
 #[command(about = "What Ringside costs, next to other proxies and to a bare ring")]
@@ -51,6 +51,11 @@ enum Command {
         #[arg(long, default_value_t = 1000)]
         per_second: u32,
     },
+    /// One hot path over and over, for callgrind to count.
+    Hot {
+        /// Which one, of those in `baseline.toml`.
+        path: String,
+    },
     /// The echo app alone.
     Echo {
         /// Unix socket to listen on.
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         Command::Timers { connections, seconds } => timers::bench(connections, Duration::from_secs(seconds)),
         Command::Evidence { rounds, against } => evidence::share(rounds, against.as_deref()),
         Command::Storm { rounds, per_second } => evidence::storm(rounds, per_second),
+        Command::Hot { path } => hot::run(&path),
         Command::Echo { socket } => echo::listen(&socket).and_then(echo::serve).map_err(Fault::from),
         Command::Floor(args) => floor::run(&args),
     };

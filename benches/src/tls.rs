@@ -1,6 +1,10 @@
 //! rustls over the caller's buffers, for the load (client) and the floor (server).
 
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
+use std::sync::Arc;
+
+use ringside::tls::records::Records;
+use rustls::client::{ClientConfig, ClientConnectionData, UnbufferedClientConnection};
+use rustls::pki_types::ServerName;
 use rustls::server::{ServerConnectionData, UnbufferedServerConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, UnbufferedStatus};
 
@@ -32,6 +36,19 @@ impl Endpoint for UnbufferedServerConnection {
     fn process<'c, 'i>(&'c mut self, wire: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(wire)
     }
+}
+
+/// Has a client shake hands with `server`, without a socket, until neither has more to say about it.
+pub fn connect(server: &mut dyn Records, config: &Arc<ClientConfig>) -> Result<UnbufferedClientConnection, Fault> {
+    let mut client = UnbufferedClientConnection::new(Arc::clone(config), ServerName::try_from("localhost")?)?;
+    let (mut to_client, mut to_server, mut early) = (Vec::new(), Vec::new(), Vec::new());
+    open(&mut client, &mut [], &mut to_server, |_| Ok(()))?;
+    while client.is_handshaking() || !to_server.is_empty() {
+        server.handshake(&mut to_server, &mut early, &mut to_client)?;
+        let opened = open(&mut client, &mut to_client, &mut to_server, |_| Ok(()))?;
+        to_client.drain(..opened.taken);
+    }
+    Ok(client)
 }
 
 /// What came of received bytes.

@@ -5,7 +5,6 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -20,8 +19,6 @@ use ringside_bench::load::{self, Plan};
 use ringside_bench::message::Message;
 use ringside_bench::rig::{ALL_LIMITS, Files};
 use ringside_bench::{Fault, echo};
-use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::ServerName;
 
 struct Counting;
 
@@ -213,15 +210,8 @@ fn rustls_per_echo(files: &Files) -> Result<f64, Fault> {
     let mut server = Acceptor::load(&tls)?.accept()?;
     let config = files.target(([127, 0, 0, 1], 0).into(), "load")?.tls(Handshake::Classic)?;
     EXEMPT.set(true);
-    let mut client = UnbufferedClientConnection::new(Arc::clone(&config), ServerName::try_from("localhost")?)?;
-    let (mut to_client, mut to_server, mut sealed) = (Vec::new(), Vec::new(), vec![0; 4096]);
-    let nothing = |_: &[u8]| Ok(());
-    ringside_bench::tls::open(&mut client, &mut [], &mut to_server, nothing)?;
-    while client.is_handshaking() || !to_server.is_empty() {
-        server.handshake(&mut to_server, &mut Vec::new(), &mut to_client)?;
-        let opened = ringside_bench::tls::open(&mut client, &mut to_client, &mut to_server, nothing)?;
-        to_client.drain(..opened.taken);
-    }
+    let mut client = ringside_bench::tls::connect(&mut *server, &config)?;
+    let mut sealed = vec![0; 4096];
     let mut one = |server: &mut dyn Records| -> Result<(), Fault> {
         EXEMPT.set(true);
         let mut wire = vec![0; 512];
@@ -233,7 +223,7 @@ fn rustls_per_echo(files: &Files) -> Result<f64, Fault> {
         sealed.resize(SEALED, 0);
         let length = server.seal(&plain[..opened.written], &mut sealed)?;
         EXEMPT.set(true);
-        ringside_bench::tls::open(&mut client, &mut sealed[..length], &mut Vec::new(), nothing)?;
+        ringside_bench::tls::open(&mut client, &mut sealed[..length], &mut Vec::new(), |_| Ok(()))?;
         Ok(())
     };
     for _ in 0..100 {
