@@ -107,7 +107,7 @@ impl Record {
 /// By how many per cent `now` is more than `before`.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn percent(now: u64, before: u64) -> f64 {
-    (now as f64 / before as f64 - 1.0) * 100.0
+    (now as f64 - before as f64) * 100.0 / before as f64
 }
 
 /// Instructions per run of a path.
