@@ -351,3 +351,6 @@ impl<G: Guest> State<G> {
 fn seat(at: usize) -> u32 {
     u32::try_from(at).expect("fewer connections than descriptors")
 }
+
+#[cfg(test)]
+mod tests;

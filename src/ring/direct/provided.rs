@@ -128,10 +128,13 @@ impl Provided {
         self.away == usize::from(SLOTS) && self.returned.borrow().is_empty()
     }
 
-    /// The kernel found no buffer: from now on there are more, if there may be.
+    /// The kernel found no buffer: from now on there are more, if there may be. Twice as many, however many receives have
+    /// found none in a turn.
     pub(super) fn grow(&mut self) {
-        let now = u16::try_from(self.home.len()).unwrap_or(SLOTS);
-        self.grow_to(now.saturating_mul(2).min(SLOTS));
+        if self.away == self.home.len() {
+            let now = u16::try_from(self.home.len()).unwrap_or(SLOTS);
+            self.grow_to(now.saturating_mul(2).min(SLOTS));
+        }
     }
 
     fn grow_to(&mut self, count: u16) {
