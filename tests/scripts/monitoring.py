@@ -15,7 +15,7 @@ ALERTS = HERE.parent.parent / "config/prometheus-alerts.yml"
 
 CONFIGURATION = """\
 global:
-  scrape_interval: 200ms
+  scrape_interval: 1s
   evaluation_interval: 200ms
 rule_files: [{alerts}]
 scrape_configs:
@@ -43,7 +43,7 @@ async def promtool(*arguments, given=None):
 
 
 class Prometheus(Process):
-    """A server with our alert rules that scrapes one target five times a second."""
+    """A server with our alert rules that scrapes one target every second, which is also how long a scrape may take."""
 
     async def run(self, directory, target):
         configuration = directory / "prometheus.yml"

@@ -1,8 +1,8 @@
 """Runs the scripts named on the command line, or all, and ends with one line that counts their tests. With -v, evidence
 prints what it sees, as it does when it is named.
 
-Most tests wait for others most of their time. So several classes run at once, each in a process of its own; what measures
-runs alone at the end. What a class says is printed when it is over, in the order below.
+Most tests wait for others most of their time. So several classes run at once, each in a process of its own; what a busy
+machine would change runs alone at the end. What a class says is printed when it is over, in the order below.
 """
 
 import contextlib
@@ -19,7 +19,10 @@ SCRIPTS = [
     "interop_python", "interop_node", "collector", "evidence", "monitoring", "conformance", "drain", "refused", "strace",
     "seccomp", "kubernetes", "reading", "admission", "pod",
 ]
-ALONE = {"admission.Speed", "kubernetes.Speed"}
+# Two measure; the conformance suite gives each of its cases a second, which is its to set.
+ALONE = {
+    "admission.Speed", "conformance.OnEpoll", "conformance.OnIoUring", "conformance.WithoutRingside", "kubernetes.Speed",
+}
 AT_ONCE = 2 * len(os.sched_getaffinity(0))
 
 groups = []  # of tests, by class; each process inherits them
