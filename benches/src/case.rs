@@ -36,8 +36,10 @@ pub const DEEP: Case = case("64x16", "64 B x 100 connections, depth 16", 100, 16
 pub const RECORD: Case = case("16k", "16 KiB x 100 connections, depth 1", 100, 1, 16 << 10, 60_000);
 
 /// All of them.
-pub const ALL: [Case; 5] = [
+pub const ALL: [Case; 6] = [
     SMALL,
+    // Hardly ever is there more than one at a wake-up.
+    case("few", "64 B x 4 connections, depth 1", 4, 1, 64, 100_000),
     DEEP,
     case("1k", "1 KiB x 100 connections, depth 1", 100, 1, 1 << 10, 120_000),
     RECORD,

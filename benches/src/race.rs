@@ -39,7 +39,7 @@ pub struct Args {
     /// Only these proxies: `io_uring`, epoll, floor, envoy, haproxy, nginx, caddy.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Only these parts: 64, 64x16, 1k, 16k, 1m, open, memory, idle, workers.
+    /// Only these parts: 64, few, 64x16, 1k, 16k, 1m, open, memory, idle, workers.
     #[arg(long, value_delimiter = ',')]
     case: Vec<String>,
     /// A short run, to see that everything works; its figures are not to be believed.
