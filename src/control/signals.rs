@@ -97,7 +97,7 @@ mod tests {
             watch.triggered().await;
             send("INT");
         };
-        let (second, ()) = tokio::join!(signals.drain(&drain), both);
+        let (second, ()) = tokio::join!(biased; signals.drain(&drain), both);
         assert_eq!(second, Which::Interrupt);
         assert_eq!(second.exit_code(), 130);
     }
@@ -112,12 +112,12 @@ mod tests {
         let both = async {
             send("TERM");
             seen.recv().await;
-            // Whoever was to hear the signal has had his turn.
+            // Whoever was to hear the signal has had his turn: he is polled first.
             tokio::task::yield_now().await;
             assert_eq!(drain.began(), Some(began));
             send("INT");
         };
-        let (second, ()) = tokio::join!(signals.drain(&drain), both);
+        let (second, ()) = tokio::join!(biased; signals.drain(&drain), both);
         assert_eq!(second, Which::Interrupt, "the first was no second");
     }
 }
