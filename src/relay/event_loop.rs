@@ -258,8 +258,7 @@ impl<G: Guest> State<G> {
             worked = true;
             self.step(seat, |connection, step| {
                 connection.quench(from);
-                connection.advance(from, step);
-                connection.link.is_unsettled() && connection.settle(step)
+                connection.proceed(from, step)
             });
         }
         while let Some((moment, seat)) = self.due.first().copied()
@@ -285,8 +284,7 @@ impl<G: Guest> State<G> {
                     tag.side.other()
                 }
             };
-            connection.advance(from, step);
-            connection.link.is_unsettled() && connection.settle(step)
+            connection.proceed(from, step)
         });
     }
 

@@ -63,8 +63,8 @@ pub(super) struct Local {
     pub(super) census: Rc<Census>,
 }
 
-/// Opens a connection, reports how that went, and has it relayed by a task of its own: what opening needed is freed
-/// with this one.
+/// Opens a connection, reports how that went, and has it relayed by its driver: what opening needed is freed with this
+/// task.
 pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
     let (mut handshake, opened) = opening::open(arrival, &local.snapshot, &local.opening).await;
     let counters = &local.relaying.counters;
@@ -72,8 +72,9 @@ pub(super) async fn open(local: Rc<Local>, arrival: Arrival, place: Place) {
     match opened {
         Ok(opened) => {
             let relayed = Relayed::new(&local, &mut handshake, place);
-            relay(&local, opened, relayed);
+            // First, since a connection may be over as soon as it is relayed.
             local.reporter.report(Event::Handshake(Box::new(handshake)));
+            relay(&local, opened, relayed);
         }
         Err(refused) => {
             local.reporter.report(Event::Handshake(Box::new(handshake)));

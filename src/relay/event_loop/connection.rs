@@ -123,6 +123,12 @@ impl<G> Connection<G> {
         self.direction_mut(from).lent = Lent::Granted(Box::new(lease));
     }
 
+    /// Goes on with one direction, and with all else if that changed something for others. Whether the connection is over.
+    pub(super) fn proceed(&mut self, from: Side, step: &mut Step<'_>) -> bool {
+        self.advance(from, step);
+        self.link.is_unsettled() && self.settle(step)
+    }
+
     /// Lets everything happen that now can. Whether the connection is over.
     pub(super) fn settle(&mut self, step: &mut Step<'_>) -> bool {
         loop {
@@ -159,7 +165,7 @@ impl<G> Connection<G> {
 
     /// Goes on with one direction: with what waits to be relayed, with what else there is to do toward the receiver, and
     /// when there is nothing of either, with receiving.
-    pub(super) fn advance(&mut self, from: Side, step: &mut Step<'_>) {
+    fn advance(&mut self, from: Side, step: &mut Step<'_>) {
         let to = from.other();
         loop {
             let direction = self.direction_mut(from);
