@@ -1,9 +1,10 @@
 //! The local JWT verifier (RFC 7519, RFC 8725): keys, and what a token must hold. No clock, and no I/O but reading a
 //! key file.
 //!
-//! `jsonwebtoken` and the AWS-LC below it do the cryptography: is this signature by this key? Everything else is judged
-//! here, because that crate (11.1) reads `crit` and goes on, takes the time from the system, lets a token without `iss` or
-//! `aud` pass unless each is also listed as required, and leaves claims that stand twice to the type they are read into.
+//! AWS-LC does the cryptography: is this signature by this key? It is asked directly, with keys made ready once, where
+//! `jsonwebtoken` (11.1) makes them anew for each token. Everything else is judged here, because that crate reads `crit` and
+//! goes on, takes the time from the system, lets a token without `iss` or `aud` pass unless each is also listed as required,
+//! and leaves claims that stand twice to the type they are read into. It reads key files and mints tokens.
 //!
 //! Invariants:
 //! - A key verifies only the algorithms it is pinned to, and the pin is checked before any cryptography. No public key

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use jsonwebtoken::DecodingKey;
-use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm};
 
 use crate::jwt::algorithm::{Algorithm, KeyType};
 
@@ -18,8 +18,14 @@ const RSA_MAX_EXPONENT: usize = 4;
 pub(in crate::jwt) struct Key {
     id: Option<String>,
     /// Never empty; every one fits the type of the key.
-    pins: Vec<Algorithm>,
-    library: DecodingKey,
+    pins: Vec<(Algorithm, Prepared)>,
+}
+
+/// A key made ready for one algorithm: what can be computed from a key alone is computed when it is read, not for every
+/// token.
+enum Prepared {
+    Public(ParsedPublicKey),
+    Secret(Box<hmac::Key>),
 }
 
 /// Why a key in the file is not used.
@@ -37,7 +43,7 @@ pub enum Unusable {
     /// This member is missing, of the wrong type or out of range.
     #[error("\"{0}\" is missing or malformed")]
     Member(&'static str),
-    /// The DER inside the PEM block is no key.
+    /// The DER inside the PEM block is no key, or the point is not on its curve.
     #[error("it is malformed")]
     Der,
     /// RFC 7518 section 3.3 for the lower bound; the upper one is the library's.
@@ -60,33 +66,37 @@ impl Key {
     }
 
     pub(in crate::jwt) fn is_pinned_to(&self, algorithm: Algorithm) -> bool {
-        self.pins.contains(&algorithm)
+        self.prepared(algorithm).is_some()
     }
 
     /// Whether `signature` over `message` is by this key. False without any cryptography for an algorithm that is not
     /// among the pins.
-    pub(in crate::jwt) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &Vec<u8>) -> bool {
-        // The provider is named, not looked up: the library's process-wide default panics when a dependency elsewhere
-        // switches on its second provider.
-        self.is_pinned_to(algorithm)
-            && (DEFAULT_PROVIDER.verifier_factory)(&algorithm.library(), &self.library)
-                .is_ok_and(|verifier| verifier.verify(message, signature).is_ok())
+    pub(in crate::jwt) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
+        self.prepared(algorithm).is_some_and(|prepared| match prepared {
+            Prepared::Public(key) => key.verify_sig(message, signature).is_ok(),
+            Prepared::Secret(key) => hmac::verify(key, message, signature).is_ok(),
+        })
+    }
+
+    fn prepared(&self, algorithm: Algorithm) -> Option<&Prepared> {
+        self.pins.iter().find_map(|(pin, prepared)| (*pin == algorithm).then_some(prepared))
     }
 }
 
 impl fmt::Debug for Key {
     /// Shows no material.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Key").field("id", &self.id).field("pins", &self.pins).finish_non_exhaustive()
+        let pins: Vec<_> = self.pins.iter().map(|(pin, _)| pin).collect();
+        f.debug_struct("Key").field("id", &self.id).field("pins", &pins).finish_non_exhaustive()
     }
 }
 
 /// Key material that is not pinned yet, and therefore of no use.
-pub(super) struct Material {
-    of: KeyType,
-    library: DecodingKey,
-    /// Bytes of the secret; zero for a public key.
-    secret: usize,
+pub(super) enum Material {
+    Rsa(RsaPublicKeyComponents<Vec<u8>>),
+    /// A point on this curve.
+    Point(KeyType, Vec<u8>),
+    Secret(Vec<u8>),
 }
 
 impl Material {
@@ -101,22 +111,22 @@ impl Material {
         if !odd || exponent == [1] || exponent.len() > RSA_MAX_EXPONENT {
             return Err(Unusable::Member("e"));
         }
-        Ok(Self { of: KeyType::Rsa, library: DecodingKey::from_rsa_raw_components(modulus, exponent), secret: 0 })
+        Ok(Self::Rsa(RsaPublicKeyComponents { n: modulus.to_vec(), e: exponent.to_vec() }))
     }
 
     /// An elliptic-curve key by its uncompressed point: `04 x y`.
     pub(super) fn ec(curve: KeyType, point: &[u8]) -> Self {
-        Self { of: curve, library: DecodingKey::from_ec_der(point), secret: 0 }
+        Self::Point(curve, point.to_vec())
     }
 
     /// An Ed25519 key by its 32 bytes.
     pub(super) fn ed25519(point: &[u8]) -> Self {
-        Self { of: KeyType::Ed25519, library: DecodingKey::from_ed_der(point), secret: 0 }
+        Self::Point(KeyType::Ed25519, point.to_vec())
     }
 
     /// A shared secret.
     pub(super) fn secret(secret: &[u8]) -> Self {
-        Self { of: KeyType::Secret, library: DecodingKey::from_secret(secret), secret: secret.len() }
+        Self::Secret(secret.to_vec())
     }
 
     /// Pins the key to what its type can do, `stated` allows (a JWK's `alg`) and `accepted` lists (the configuration).
@@ -126,18 +136,70 @@ impl Material {
         stated: Option<Algorithm>,
         accepted: &[Algorithm],
     ) -> Result<Key, Unusable> {
+        let of = self.key_type();
         let fits =
-            |algorithm: &Algorithm| algorithm.key_type() == self.of && stated.is_none_or(|stated| stated == *algorithm);
+            |algorithm: &Algorithm| algorithm.key_type() == of && stated.is_none_or(|stated| stated == *algorithm);
         let mut pins: Vec<_> = Algorithm::ALL.into_iter().filter(fits).filter(|a| accepted.contains(a)).collect();
         if pins.is_empty() {
-            let secret = self.of == KeyType::Secret && !accepted.iter().any(|algorithm| algorithm.is_hmac());
+            let secret = of == KeyType::Secret && !accepted.iter().any(|algorithm| algorithm.is_hmac());
             return Err(if secret { Unusable::SecretNotAccepted } else { Unusable::Algorithm });
         }
-        pins.retain(|algorithm| self.secret >= algorithm.min_secret());
+        if let Self::Secret(secret) = &self {
+            pins.retain(|algorithm| secret.len() >= algorithm.min_secret());
+        }
         if pins.is_empty() {
             return Err(Unusable::SecretTooShort);
         }
-        Ok(Key { id, pins, library: self.library })
+        let prepare = |algorithm| Ok((algorithm, self.prepare(algorithm)?));
+        Ok(Key { id, pins: pins.into_iter().map(prepare).collect::<Result<_, _>>()? })
+    }
+
+    const fn key_type(&self) -> KeyType {
+        match self {
+            Self::Rsa(_) => KeyType::Rsa,
+            Self::Point(curve, _) => *curve,
+            Self::Secret(_) => KeyType::Secret,
+        }
+    }
+
+    fn prepare(&self, algorithm: Algorithm) -> Result<Prepared, Unusable> {
+        let public = match (self, Scheme::of(algorithm)) {
+            (Self::Rsa(components), Scheme::Rsa(scheme)) => components.to_parsed_public_key(scheme),
+            (Self::Point(_, point), Scheme::Curve(scheme)) => ParsedPublicKey::new(scheme, point),
+            (Self::Secret(secret), Scheme::Hmac(scheme)) => {
+                {
+                    return Ok(Prepared::Secret(hmac::Key::new(scheme, secret).into()));
+                };
+            }
+            _ => return Err(Unusable::Algorithm),
+        };
+        public.map(Prepared::Public).map_err(|_| Unusable::Der)
+    }
+}
+
+/// An algorithm as the cryptography library knows it.
+enum Scheme {
+    Rsa(&'static RsaParameters),
+    Curve(&'static dyn VerificationAlgorithm),
+    Hmac(hmac::Algorithm),
+}
+
+impl Scheme {
+    fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 => Self::Rsa(&signature::RSA_PKCS1_2048_8192_SHA256),
+            Algorithm::Rs384 => Self::Rsa(&signature::RSA_PKCS1_2048_8192_SHA384),
+            Algorithm::Rs512 => Self::Rsa(&signature::RSA_PKCS1_2048_8192_SHA512),
+            Algorithm::Ps256 => Self::Rsa(&signature::RSA_PSS_2048_8192_SHA256),
+            Algorithm::Ps384 => Self::Rsa(&signature::RSA_PSS_2048_8192_SHA384),
+            Algorithm::Ps512 => Self::Rsa(&signature::RSA_PSS_2048_8192_SHA512),
+            Algorithm::Es256 => Self::Curve(&signature::ECDSA_P256_SHA256_FIXED),
+            Algorithm::Es384 => Self::Curve(&signature::ECDSA_P384_SHA384_FIXED),
+            Algorithm::EdDsa => Self::Curve(&signature::ED25519),
+            Algorithm::Hs256 => Self::Hmac(hmac::HMAC_SHA256),
+            Algorithm::Hs384 => Self::Hmac(hmac::HMAC_SHA384),
+            Algorithm::Hs512 => Self::Hmac(hmac::HMAC_SHA512),
+        }
     }
 }
 
