@@ -30,7 +30,7 @@ use crate::rate::Limits;
 use crate::rate::subjects::Subjects;
 use crate::relay::event_loop::{EventLoop, Leave};
 use crate::ring::engine::{Choice, Engine};
-use crate::ring::listener::{Bound, Listener};
+use crate::ring::listener::{Accepted, Bound, Listener};
 use crate::ring::pool::Pool;
 use crate::ring::runtime::{self, Runtime};
 use crate::ring::usage::{self, Usage};
@@ -246,7 +246,7 @@ async fn accept(local: &Rc<Local>, listener: Listener, bound: usize, mut stop: D
             began = &mut stopped => return began,
             accepted = listener.accept() => accepted,
         };
-        match accepted {
+        match accepted.and_then(Accepted::take) {
             Ok((stream, address)) => {
                 let surplus = local.crowd.len() >= bound;
                 let place = local.crowd.enter();

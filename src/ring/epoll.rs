@@ -1,9 +1,11 @@
 //! What the epoll engine needs beyond tokio's `AsyncFd`.
 
 use std::io::{self, Read, Write};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{SockAddr, Socket};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -14,9 +16,8 @@ use super::usage::{self, Operation};
 /// connect waits in the kernel.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
-/// Makes `socket` non-blocking and registers it with this thread's epoll instance.
+/// Registers `socket`, which must be non-blocking, with this thread's epoll instance.
 pub(super) fn register(socket: Socket) -> io::Result<AsyncFd<Socket>> {
-    socket.set_nonblocking(true)?;
     #[expect(unsafe_code, reason = "tokio asks for a promise about the descriptor")]
     // SAFETY: `Socket` owns its descriptor, gives the same one at every call and closes it only when dropped,
     // and the `AsyncFd` owns the `Socket`.
@@ -59,20 +60,21 @@ pub(super) async fn send(io: &AsyncFd<Socket>, bytes: &[u8]) -> io::Result<usize
     io.async_io(Interest::WRITABLE, write).await
 }
 
-/// Waits for a connection.
-pub(super) async fn accept(listener: &AsyncFd<Socket>) -> io::Result<Socket> {
+/// Waits for a connection, and returns it non-blocking, with the client's address.
+pub(super) async fn accept(listener: &AsyncFd<Socket>) -> io::Result<(Socket, SocketAddr)> {
     let accept = |listener: &Socket| {
         usage::count(Operation::Accept);
-        Ok(listener.accept()?.0)
+        Ok(acceptfrom_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?)
     };
-    listener.async_io(Interest::READABLE, accept).await
+    let (socket, client) = listener.async_io(Interest::READABLE, accept).await?;
+    let client = client.ok_or(io::ErrorKind::NotConnected)?;
+    Ok((socket.into(), client.try_into()?))
 }
 
 /// Connects `socket` to `address`, and registers it only then, or when the kernel goes on connecting by itself: of a
 /// socket that is not connecting epoll says that its peer has hung up, and tokio never forgets a hang-up. Such a
-/// socket would be readable for ever, and whoever waits for its bytes would spin.
+/// socket would be readable for ever, and whoever waits for its bytes would spin. `socket` is non-blocking.
 pub(super) async fn connect(socket: Socket, address: &SockAddr) -> io::Result<AsyncFd<Socket>> {
-    socket.set_nonblocking(true)?;
     loop {
         usage::count(Operation::Connect);
         match socket.connect(address) {
@@ -106,25 +108,25 @@ mod tests {
 
     use super::connect;
 
-    fn unix() -> Socket {
-        Socket::new(Domain::UNIX, Type::STREAM, None).expect("a socket")
+    fn unix(kind: Type) -> Socket {
+        Socket::new(Domain::UNIX, kind, None).expect("a socket")
     }
 
     #[tokio::test]
     async fn a_connection_that_waited_for_room_is_not_readable_before_there_is_something() {
         let directory = tempfile::tempdir().expect("a directory");
         let address = SockAddr::unix(directory.path().join("app.sock")).expect("an address");
-        let listener = unix();
+        let listener = unix(Type::STREAM);
         listener.bind(&address).expect("bound");
         listener.listen(0).expect("listening");
         // With a backlog of 0 there is room for one.
-        unix().connect(&address).expect("the first");
+        unix(Type::STREAM).connect(&address).expect("the first");
 
         let accepted = async {
             drop(listener.accept().expect("the first"));
             tokio::task::spawn_blocking(move || listener.accept()).await.expect("no panic").expect("the second").0
         };
-        let (connected, peer) = tokio::join!(biased; connect(unix(), &address), accepted);
+        let (connected, peer) = tokio::join!(biased; connect(unix(Type::STREAM.nonblocking()), &address), accepted);
         let connected = connected.expect("connected");
         let early = poll_fn(|cx| Poll::Ready(connected.poll_read_ready(cx).is_ready())).await;
         assert!(!early, "readable, but nothing was sent");

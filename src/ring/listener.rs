@@ -1,4 +1,5 @@
-//! Listening sockets: one per worker on the same address, between which the kernel spreads connections.
+//! Listening sockets: one per worker on the same address, between which the kernel spreads connections by their addresses:
+//! that is, by chance.
 
 use std::io;
 use std::net::{Shutdown, SocketAddr};
@@ -31,6 +32,9 @@ pub fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<Bo
     let listeners = (0..count)
         .map(|_| {
             let socket = socket(address, true)?;
+            // Frames are small and each is somebody's turn: never wait to fill a segment. Linux hands this down to the
+            // connections that are accepted.
+            socket.set_tcp_nodelay(true)?;
             socket.listen(BACKLOG)?;
             Ok(Bound(socket))
         })
@@ -67,27 +71,50 @@ impl Listener {
     pub fn new(engine: Engine, bound: Bound) -> io::Result<Self> {
         Ok(Self(match engine {
             Engine::IoUring => Kind::IoUring(Rc::new(bound.0)),
-            Engine::Epoll => Kind::Epoll(epoll::register(bound.0)?),
+            Engine::Epoll => {
+                bound.0.set_nonblocking(true)?;
+                Kind::Epoll(epoll::register(bound.0)?)
+            }
         }))
     }
 
-    /// Waits for a connection, and returns it with the client's address. When the future is dropped while the
-    /// kernel hands a connection over, that connection is lost: drop it only to stop.
+    /// Waits for a connection. When the future is dropped while the kernel hands a connection over, that connection is
+    /// lost: drop it only to stop.
     ///
     /// # Errors
     /// Those of `accept(2)`. Some concern one connection only, some (out of descriptors) call for a pause.
-    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
-        let (engine, socket) = match &self.0 {
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        match &self.0 {
             Kind::IoUring(listener) => {
                 let (result, _) = op::accept(listener).await;
-                (Engine::IoUring, op::accepted(result?)?)
+                let socket = op::accepted(result?)?;
+                let client = socket.peer_addr()?.as_socket();
+                let client = client.ok_or_else(|| io::Error::other("not an internet address"))?;
+                Ok(Accepted { socket, client, engine: Engine::IoUring })
             }
-            Kind::Epoll(io) => (Engine::Epoll, epoll::accept(io).await?),
-        };
-        let peer = socket.peer_addr()?.as_socket().ok_or_else(|| io::Error::other("not an internet address"))?;
-        // Frames are small and each is somebody's turn: never wait to fill a segment.
-        socket.set_tcp_nodelay(true)?;
-        Ok((Stream::new(engine, socket)?, peer))
+            Kind::Epoll(io) => {
+                let (socket, client) = epoll::accept(io).await?;
+                Ok(Accepted { socket, client, engine: Engine::Epoll })
+            }
+        }
+    }
+}
+
+/// A connection that was accepted. No runtime has it yet: any worker of the same engine can take it.
+#[derive(Debug)]
+pub struct Accepted {
+    socket: Socket,
+    client: SocketAddr,
+    engine: Engine,
+}
+
+impl Accepted {
+    /// Takes it, and returns it with the client's address. Call this inside the engine's runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot watch one more.
+    pub fn take(self) -> io::Result<(Stream, SocketAddr)> {
+        Ok((Stream::new(self.engine, self.socket)?, self.client))
     }
 }
 
@@ -105,31 +132,47 @@ impl Drop for Listener {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::net::{Ipv4Addr, TcpStream};
+    use std::net::{Ipv4Addr, SocketAddr, TcpStream};
     use std::pin::pin;
     use std::task::Poll;
 
-    use super::{Listener, bind};
+    use super::{Bound, Listener, bind};
     use crate::ring::engine::Engine;
     use crate::ring::runtime::Runtime;
 
-    #[test]
-    fn a_dropped_listener_takes_nobody_any_more() {
+    /// A listener of each engine, inside its runtime.
+    fn on_each_engine(test: impl AsyncFn(Engine, SocketAddr, Listener)) {
         for engine in [Engine::Epoll, Engine::IoUring] {
             let (address, mut bound) = bind((Ipv4Addr::LOCALHOST, 0).into(), 1).expect("a port");
+            let bound: Bound = bound.remove(0);
             let runtime = Runtime::new(engine, 16).expect("an engine");
-            runtime.block_on(async {
-                let listener = Listener::new(engine, bound.remove(0)).expect("a listener");
-                {
-                    let mut accepting = pin!(listener.accept());
-                    let pending = poll_fn(|cx| Poll::Ready(accepting.as_mut().poll(cx).is_pending())).await;
-                    assert!(pending, "{engine}");
-                    // Lets the kernel have the accept.
-                    tokio::task::yield_now().await;
-                }
-                drop(listener);
-                assert!(TcpStream::connect(address).is_err(), "{engine}");
-            });
+            runtime.block_on(async { test(engine, address, Listener::new(engine, bound).expect("a listener")).await });
         }
+    }
+
+    #[test]
+    fn who_is_accepted_has_an_address_and_is_never_waited_for_to_fill_a_segment() {
+        on_each_engine(async |engine, address, listener| {
+            let client = TcpStream::connect(address).expect("connected");
+            let accepted = listener.accept().await.expect("accepted");
+            assert!(accepted.socket.tcp_nodelay().expect("a socket"), "{engine}");
+            let (_stream, address) = accepted.take().expect("taken");
+            assert_eq!(address, client.local_addr().expect("bound"), "{engine}");
+        });
+    }
+
+    #[test]
+    fn a_dropped_listener_takes_nobody_any_more() {
+        on_each_engine(async |engine, address, listener| {
+            {
+                let mut accepting = pin!(listener.accept());
+                let pending = poll_fn(|cx| Poll::Ready(accepting.as_mut().poll(cx).is_pending())).await;
+                assert!(pending, "{engine}");
+                // Lets the kernel have the accept.
+                tokio::task::yield_now().await;
+            }
+            drop(listener);
+            assert!(TcpStream::connect(address).is_err(), "{engine}");
+        });
     }
 }
