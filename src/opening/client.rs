@@ -19,6 +19,9 @@ use crate::tls::records::{PLAIN, Progress, Records, SEALED};
 /// allows more, but rustls takes no more), and what one receive may add.
 const HANDSHAKE: usize = (64 << 10) + CAPACITY;
 
+/// Most bytes of tickets that are held back for our answer: they leave room for it in one lease.
+const DUE: usize = CAPACITY - SEALED;
+
 /// How long a refused client may take to read what it is told.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -30,6 +33,8 @@ pub(super) struct Client {
     wire: Vec<u8>,
     /// Opened and not taken.
     plain: Vec<u8>,
+    /// What TLS has to say that can go with the next that we say.
+    due: Vec<u8>,
     /// Whether a response can be read: after the TLS handshake, if there is one.
     can_read: bool,
     /// Whether the request was a HEAD.
@@ -46,6 +51,7 @@ impl Client {
             tls: None,
             wire: Vec::new(),
             plain: Vec::new(),
+            due: Vec::new(),
             can_read: true,
             head_only: false,
             told: false,
@@ -64,6 +70,12 @@ impl Client {
         let mut reply = Vec::new();
         loop {
             let progress = tls.handshake(&mut self.wire, &mut self.plain, &mut reply);
+            // Behind a client's last word TLS 1.3 has tickets to say and nothing else, for which nobody waits: they go with
+            // our answer, in one packet.
+            if matches!(progress, Ok(Progress::Done)) && tls.facts().version == "1.3" && reply.len() <= DUE {
+                self.due = reply;
+                break;
+            }
             self.stream.write(&self.pool, &reply).await.map_err(Refusal::ClientGone)?;
             reply.clear();
             match progress? {
@@ -106,10 +118,12 @@ impl Client {
         self.plain.len()
     }
 
-    /// Sends `bytes`, sealed when there is TLS.
+    /// Sends `bytes`, sealed when there is TLS, behind what is due.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut due = std::mem::take(&mut self.due);
         for part in bytes.chunks(PLAIN) {
             let mut lease = self.pool.lend().await;
+            lease.append(&std::mem::take(&mut due));
             match &mut self.tls {
                 None => lease.append(part),
                 Some(tls) => {
