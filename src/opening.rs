@@ -12,6 +12,7 @@
 
 mod ask;
 mod client;
+pub mod gate;
 mod refuse;
 
 use std::cell::{Cell, RefCell};
@@ -45,6 +46,7 @@ use crate::upstream::{self, Address};
 
 use ask::Asked;
 use client::Client;
+use gate::Gate;
 use refuse::Refusal;
 
 /// Bounds of the opening phase.
@@ -88,6 +90,8 @@ pub struct Means {
     pub pool: Rc<Pool>,
     /// Its source of unpredictable numbers.
     pub ids: Rc<RefCell<Ids>>,
+    /// What keeps openings from taking the thread all together.
+    pub gate: Rc<Gate>,
     /// Whether it is about to stop: then who is still opening is turned away.
     pub stopping: Rc<Cell<bool>>,
 }
@@ -141,7 +145,7 @@ pub async fn open(arrival: Arrival, snapshot: &Snapshot, means: &Means) -> (Hand
     let started = Instant::now();
     let span = snapshot.traces.handshake(None, &mut means.ids.borrow_mut());
     let record = Handshake::begin(id, client, span, SystemTime::now());
-    let mut opening = Opening { client: Client::new(stream, Rc::clone(&means.pool)), snapshot, means, record, started };
+    let mut opening = Opening { client: Client::new(stream, means), snapshot, means, record, started };
     let joined = opening.run(surplus).await;
     let Opening { mut client, mut record, .. } = opening;
     let opened = match joined {

@@ -24,6 +24,7 @@ use tokio::time::timeout_at;
 
 use crate::bytesize::ByteSize;
 use crate::lifecycle::drain::{DrainWatch, Pace};
+use crate::opening::gate::Gate;
 use crate::opening::{self, Snapshot};
 use crate::peer::Peer;
 use crate::rate::Limits;
@@ -181,6 +182,7 @@ async fn work(
             engine: plan.engine,
             pool: Rc::clone(&pool),
             ids: Rc::clone(&ids),
+            gate: Rc::new(Gate::new(plan.engine)),
             stopping: Rc::clone(&stopping),
         },
         relaying,

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::setpriority_process;
+
 use crate::case::{Case, MAIN};
 use crate::client::{Client, Handshake, Target};
 use crate::load::{self, Load, Measured, Plan};
@@ -26,7 +28,11 @@ const SLICES: usize = 10;
 /// Threads that open connections in a storm.
 const OPENERS: u32 = 4;
 
-/// The load whose latency is looked at in a storm.
+/// Lowers the priority of those threads: the load runs on the same core, and what it measures is the proxy, not its wait for
+/// them.
+const POLITE: i32 = 10;
+
+/// The load whose latency is looked at in a storm, and before it.
 const STANDING: Plan =
     Plan { connections: 20, depth: 1, message: Message::Binary, size: 64, warm_up: 2_000, echoes: 60_000 };
 
@@ -78,14 +84,18 @@ fn compare(name: &str, rounds: usize, plan: Plan, one: &Proxy, other: &Proxy) ->
     Ok(())
 }
 
-/// Prints the latency of standing connections while others come and go at a rate, with the collector up and hanging.
+/// Prints the latency of standing connections in quiet and while others come and go at a rate, with the collector up and
+/// hanging.
 ///
 /// # Errors
 /// When something cannot start or a run fails.
 pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
     let rig = Rig::new()?;
     println!("Echoes of {} connections while {per_second} a second are opened and closed,", STANDING.connections);
-    println!("traces at ratio 1.0: collector up and collector that never answers, in turns; {rounds} rounds.");
+    println!(
+        "traces at ratio 1.0: collector up and collector that never answers, in turns; {rounds} rounds. by quiet: p99"
+    );
+    println!("by that of the same connections just before; by up: by that with the collector up.");
     for engine in Engine::ALL {
         let sides = [Manner::Takes, Manner::BlackHole].map(|manner| Observed::start(&rig, engine, 1, manner));
         let [up, hangs] = sides;
@@ -94,7 +104,9 @@ pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
         let mut before = [0, 0];
         for round in 0..rounds {
             for (side, runs) in sides.iter().zip(&mut runs) {
-                runs.push(under_storm(&side.proxy, per_second)?);
+                let quiet = load::run(STANDING, &side.proxy.target, side.proxy.pid())?;
+                let (stormy, opened) = under_storm(&side.proxy, per_second)?;
+                runs.push(Run { quiet, stormy, opened });
             }
             // What a first round leaves is the size of the pools.
             if round == 0 {
@@ -102,31 +114,42 @@ pub fn storm(rounds: usize, per_second: u32) -> Result<(), Fault> {
             }
         }
         println!(
-            "\n{:<22} {:>9} {:>9} {:>9} {:>12} {:>14}",
+            "\n{:<18} {:>12} {:>8} {:>8} {:>13} {:>13} {:>9} {:>10}",
             engine.name(),
+            "quiet p99 us",
             "p50 us",
             "p99 us",
-            "ratio",
+            "by quiet",
+            "by up",
             "opened/s",
             "grown KiB"
         );
         for (n, (name, runs_of)) in ["up", "never answers"].into_iter().zip(&runs).enumerate() {
-            let middle =
-                |of: fn(&(Measured, f64)) -> f64| Middle::of(runs_of.iter().map(of)).map_or(0.0, |of| of.median);
-            let ratios = runs_of.iter().zip(&runs[0]).map(|((one, _), (up, _))| micros(one.p99) / micros(up.p99));
-            let ratio = Middle::of(ratios).ok_or("no rounds")?;
+            let middle = |of: fn(&Run) -> f64| Middle::of(runs_of.iter().map(of)).map_or(0.0, |of| of.median);
+            let by_quiet = runs_of.iter().map(|run| micros(run.stormy.p99) / micros(run.quiet.p99));
+            let by_up = runs_of.iter().zip(&runs[0]).map(|(one, up)| micros(one.stormy.p99) / micros(up.stormy.p99));
+            let [by_quiet, by_up] = [Middle::of(by_quiet), Middle::of(by_up)].map(|ratio| {
+                ratio.map_or_else(String::new, |of| format!("{:.2} ({:.0}%)", of.median, of.spread * 100.0))
+            });
             let grown = memory::anonymous(sides[n].proxy.pid())?.saturating_sub(before[n]) / 1024;
             println!(
-                "{name:<22} {:>9.0} {:>9.0} {:>5.2} {:>2.0}% {:>12.0} {grown:>14}",
-                middle(|(run, _)| micros(run.p50)),
-                middle(|(run, _)| micros(run.p99)),
-                ratio.median,
-                ratio.spread * 100.0,
-                middle(|(_, opened)| *opened),
+                "{name:<18} {:>12.0} {:>8.0} {:>8.0} {by_quiet:>13} {by_up:>13} {:>9.0} {grown:>10}",
+                middle(|run| micros(run.quiet.p99)),
+                middle(|run| micros(run.stormy.p50)),
+                middle(|run| micros(run.stormy.p99)),
+                middle(|run| run.opened),
             );
         }
     }
     Ok(())
+}
+
+/// The standing load, twice.
+struct Run {
+    quiet: Measured,
+    stormy: Measured,
+    /// How many others were opened and closed a second.
+    opened: f64,
 }
 
 fn micros(time: Duration) -> f64 {
@@ -154,6 +177,8 @@ fn under_storm(proxy: &Proxy, per_second: u32) -> Result<(Measured, f64), Fault>
 
 /// Opens and closes so many connections a second, or as many as there is time for, with resumed sessions.
 fn open_and_close(target: &Target, per_second: u32, over: &AtomicBool, opened: &AtomicU64) -> Result<(), Fault> {
+    // Of this thread alone, and it is no matter if it stays as it is.
+    let _ = setpriority_process(None, POLITE);
     let config = target.tls(Handshake::Resumed)?;
     let step = Duration::from_secs(1) / per_second.max(1);
     let mut next = Instant::now();

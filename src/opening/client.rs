@@ -5,8 +5,9 @@ use std::net::Shutdown;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::gate::Gate;
 use super::refuse::Refusal;
-use super::{Joined, Opened};
+use super::{Joined, Means, Opened};
 use crate::http1::head::HeadEnd;
 use crate::ring::lease::CAPACITY;
 use crate::ring::pool::Pool;
@@ -28,6 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(2);
 pub(super) struct Client {
     stream: Stream,
     pool: Rc<Pool>,
+    gate: Rc<Gate>,
     tls: Option<Box<dyn Records>>,
     /// Received and not opened; stays empty without TLS.
     wire: Vec<u8>,
@@ -44,10 +46,11 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(stream: Stream, pool: Rc<Pool>) -> Self {
+    pub(super) fn new(stream: Stream, means: &Means) -> Self {
         Self {
             stream,
-            pool,
+            pool: Rc::clone(&means.pool),
+            gate: Rc::clone(&means.gate),
             tls: None,
             wire: Vec::new(),
             plain: Vec::new(),
@@ -177,12 +180,16 @@ impl Client {
         }
     }
 
-    /// Waits for bytes and puts what is there behind the wire bytes, or without TLS behind the plain ones.
+    /// Waits for bytes and puts what is there behind the wire bytes, or without TLS behind the plain ones. Then it waits
+    /// for its turn to compute: what comes next is some part of a handshake.
     async fn receive(&mut self) -> Result<(), Refusal> {
         let into = if self.tls.is_some() || !self.can_read { &mut self.wire } else { &mut self.plain };
         match self.stream.read(&self.pool, into).await {
             Ok(0) => Err(Refusal::ClientGone(io::ErrorKind::UnexpectedEof.into())),
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.gate.pass().await;
+                Ok(())
+            }
             Err(error) => Err(Refusal::ClientGone(error)),
         }
     }

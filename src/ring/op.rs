@@ -81,6 +81,12 @@ pub(super) fn accept(listener: &Rc<Socket>) -> Op<Rc<Socket>> {
     submit(Operation::Accept, Rc::clone(listener), entry)
 }
 
+/// Does nothing, and completes as soon as the ring is asked.
+pub(super) async fn nothing() {
+    // There is nothing that could fail but the ring, which others notice.
+    let _ = UnsubmittedOneshot::new((), Finish(PhantomData), opcode::Nop::new().build()).submit().await;
+}
+
 /// Cancels whatever is in flight on `socket`, without waiting: the cancelled operations complete with an error of
 /// their own. After the runtime has stopped, which cancels everything itself, this does nothing.
 pub(super) fn cancel_all(socket: &Rc<Socket>) {
