@@ -19,8 +19,10 @@
 //!
 //! - **Workers**: one thread, one `SO_REUSEPORT` listener, and either rings (the runtime's for opening, one besides for
 //!   relaying: [`relay::event_loop`]) or an epoll instance each ([`worker`]). They share
-//!   nothing that changes: all read one immutable [`opening::Snapshot`], each writes its own counters, and tells who is
-//!   connected when it is asked ([`worker::Door`]).
+//!   nothing that changes but how many connections each has: all read one immutable [`opening::Snapshot`], each writes its
+//!   own counters, and tells who is connected when it is asked ([`worker::Door`]). A worker that has more than its share
+//!   hands a connection that it has accepted over to the one with the fewest, which owns it from before its TLS begins
+//!   ([`worker::balance`]).
 //! - **Control**: one ordinary tokio runtime for signals and the admin and health endpoints ([`control`]).
 //! - **Export**: one thread turns records into log lines and spans, and OpenTelemetry's batch thread ships those. Every
 //!   queue on the way is bounded and counts what it drops: no collector, disk or terminal slows a frame. Where metrics

@@ -1,18 +1,20 @@
 //! One thread, one core, one ring, one listener.
 //!
-//! Workers share nothing that changes: each has its own listener, buffers and counters, and reads one immutable
-//! [`Snapshot`]. A worker accepts, starts a task that opens the connection, and when that has its 101, another
-//! that relays: what opening needed is gone by then.
+//! Workers share nothing that changes but how many connections each has ([`balance`]): each has its own listener, buffers
+//! and counters, and reads one immutable [`Snapshot`]. A worker accepts, or is handed what another has accepted, starts a
+//! task that opens the connection, and when that has its 101, another that relays: what opening needed is gone by then.
 
+pub mod balance;
 mod census;
 mod connection;
 mod crowd;
+mod entrance;
 
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::pin::pin;
+use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc;
@@ -26,12 +28,11 @@ use crate::bytesize::ByteSize;
 use crate::lifecycle::drain::{DrainWatch, Pace};
 use crate::opening::gate::Gate;
 use crate::opening::{self, Snapshot};
-use crate::peer::Peer;
 use crate::rate::Limits;
 use crate::rate::subjects::Subjects;
 use crate::relay::event_loop::{EventLoop, Leave};
 use crate::ring::engine::{Choice, Engine};
-use crate::ring::listener::{Accepted, Bound, Listener};
+use crate::ring::listener::{Bound, Listener};
 use crate::ring::pool::Pool;
 use crate::ring::runtime::{self, Runtime};
 use crate::ring::usage::{self, Usage};
@@ -41,10 +42,12 @@ use crate::telemetry::report::Reporter;
 use crate::telemetry::trace::Ids;
 use crate::{relay, session};
 
+use balance::Share;
 pub use census::Door;
 use census::{Ask, Census};
 use connection::{Driver, Local, Relayed};
 use crowd::Crowd;
+use entrance::Entrance;
 
 /// What the workers need to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,13 +68,6 @@ pub struct Config {
     pub rates: Limits,
 }
 
-/// Connections past the bound that are still taken in, to be told that there is no room. Past them, accepting pauses
-/// and the kernel holds who comes.
-const TURNED_AWAY: usize = 64;
-
-/// How long accepting pauses when the system is out of something.
-const PAUSE: Duration = Duration::from_millis(100);
-
 /// How long connections that must be gone may take to write what was decided then, before the worker leaves them.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -84,6 +80,8 @@ pub struct Plan {
     pub engine: Engine,
     /// Its listening socket.
     pub listener: Bound,
+    /// Its part in sharing connections out.
+    pub share: Share,
     /// Most connections of this worker.
     pub connections: usize,
     /// Most memory of its buffers.
@@ -188,7 +186,7 @@ async fn work(
         relaying,
         driver,
         reporter: plan.reporter,
-        crowd: Crowd::new(counters, plan.drain, Rc::clone(&ids)),
+        crowd: Crowd::new(counters, plan.share.balance.load().clone(), plan.drain, Rc::clone(&ids)),
         census: Rc::clone(&census),
     });
     runtime::spawn(census::answer(Rc::clone(&census), questions));
@@ -198,9 +196,17 @@ async fn work(
     if let Driver::EventLoop(event_loop) = &local.driver {
         runtime::spawn(relay(Rc::clone(event_loop), Rc::clone(&local)));
     }
-    let began = accept(&local, listener, plan.connections, plan.stop.clone()).await;
+    let mut entrance =
+        Entrance { local, bound: plan.connections, balance: plan.share.balance, mailbox: plan.share.mailbox };
+    // As a task of its own: each wake-up of the future that the runtime blocks on costs a system call.
+    let stop = plan.stop.clone();
+    let admitting = runtime::spawn(async move {
+        let since = entrance.admit(listener, stop).await;
+        (entrance, since)
+    });
+    let (entrance, since) = admitting.await.unwrap_or_else(|failed| resume_unwind(failed.into_panic()));
     stopping.set(true);
-    empty(&local, began).await
+    empty(&entrance.close(), since).await
 }
 
 /// Relays what is in `event_loop`, for ever. A ring that breaks takes its connections with it.
@@ -230,43 +236,4 @@ async fn empty(local: &Local, began: Instant) -> usize {
         event_loop.close();
     }
     cut
-}
-
-/// Accepts until the drain begins. Returns when that was.
-async fn accept(local: &Rc<Local>, listener: Listener, bound: usize, mut stop: DrainWatch) -> Instant {
-    let mut stopped = pin!(stop.triggered());
-    loop {
-        if local.crowd.len() >= bound + TURNED_AWAY {
-            local.crowd.count_pause();
-            tokio::select! {
-                began = &mut stopped => return began,
-                () = local.crowd.one_left() => continue,
-            }
-        }
-        let accepted = tokio::select! {
-            biased;
-            began = &mut stopped => return began,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted.and_then(Accepted::take) {
-            Ok((stream, address)) => {
-                let surplus = local.crowd.len() >= bound;
-                let place = local.crowd.enter();
-                let arrival =
-                    opening::Arrival { stream, client: Peer::new(address), id: place.id(local.index), surplus };
-                runtime::spawn(connection::open(Rc::clone(local), arrival, place));
-            }
-            Err(error) if concerns_one(&error) => {}
-            Err(error) => {
-                tracing::warn!(worker = local.index, %error, "cannot accept connections, trying again");
-                local.crowd.count_pause();
-                tokio::time::sleep(PAUSE).await;
-            }
-        }
-    }
-}
-
-/// Whether an error of `accept(2)` (or of the first look at the socket) is about a connection that is gone already.
-fn concerns_one(error: &io::Error) -> bool {
-    !matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }

@@ -27,7 +27,7 @@ use crate::telemetry::counters::Counters;
 use crate::telemetry::names::Process;
 use crate::telemetry::report::{self, Reporter};
 use crate::telemetry::trace::{self, Sampler};
-use crate::worker::{self, Door, Plan, Started};
+use crate::worker::{self, Door, Plan, Started, balance};
 
 /// How often a drain tells the log how it goes.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -128,13 +128,14 @@ impl Server {
             export,
             metrics,
         };
-        for (index, listener) in listeners.into_iter().enumerate() {
+        for (index, (listener, share)) in listeners.into_iter().zip(balance::shares(capacity.workers)).enumerate() {
             let counters = Arc::<Counters>::default();
             server.counters.push(Arc::clone(&counters));
             let plan = Plan {
                 index,
                 engine,
                 listener,
+                share,
                 connections: capacity.per_worker,
                 buffers: config.worker.buffers,
                 snapshot: Arc::clone(&snapshot),
@@ -152,8 +153,7 @@ impl Server {
             server.usages.push(usage);
             server.doors.push(door);
         }
-        let (workers, connections) = (capacity.workers, capacity.connections());
-        tracing::info!(%address, %engine, workers, connections, "listening");
+        tracing::info!(%address, %engine, workers = capacity.workers, connections = server.connections, "listening");
         Ok(server)
     }
 

@@ -182,6 +182,10 @@ pub struct Counters {
     pub lease_waits: Counter,
     /// Times accepting paused because the connection bound or a resource limit was reached.
     pub accept_pauses: Counter,
+    /// Connections accepted here and handed over to a worker that had fewer.
+    pub handed_over: Counter,
+    /// Those that stayed because that worker's mailbox was full.
+    pub mailbox_full: Counter,
 }
 
 impl Counters {

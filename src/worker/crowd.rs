@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+use super::balance::Load;
 use crate::lifecycle::drain::Pace;
 use crate::relay::event_loop::Leave;
 use crate::telemetry::counters::Counters;
@@ -27,6 +28,7 @@ pub(super) struct Crowd(Rc<Inner>);
 
 struct Inner {
     counters: Arc<Counters>,
+    load: Load,
     here: Cell<usize>,
     ever: Cell<u64>,
     left: Notify,
@@ -45,10 +47,12 @@ pub(super) struct Place {
 }
 
 impl Crowd {
-    /// Nobody is here yet. `pace` says how they will leave, and `ids` in which order.
-    pub(super) fn new(counters: Arc<Counters>, pace: Pace, ids: Rc<RefCell<Ids>>) -> Self {
+    /// Nobody is here yet. Other workers see by `load` how many there are. `pace` says how they will leave, and `ids` in
+    /// which order.
+    pub(super) fn new(counters: Arc<Counters>, load: Load, pace: Pace, ids: Rc<RefCell<Ids>>) -> Self {
         Self(Rc::new(Inner {
             counters,
+            load,
             here: Cell::new(0),
             ever: Cell::new(0),
             left: Notify::new(),
@@ -71,6 +75,7 @@ impl Crowd {
         inner.ever.set(inner.ever.get() + 1);
         inner.counters.accepted.add(1);
         inner.counters.held.add(1);
+        inner.load.add();
         Place { crowd: Rc::clone(inner), number: inner.ever.get() }
     }
 
@@ -154,6 +159,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.crowd.here.set(self.crowd.here.get() - 1);
         self.crowd.counters.held.sub(1);
+        self.crowd.load.sub();
         self.crowd.left.notify_one();
     }
 }

@@ -14,6 +14,7 @@ mod grpc;
 
 mod agreeing;
 mod asking;
+mod balancing;
 mod checking;
 mod crowding;
 mod cutting;

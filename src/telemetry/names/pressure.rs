@@ -63,6 +63,16 @@ pub(super) const METRICS: &[Metric] = &[
         read: |seen, samples| samples(&[], seen.sum(|worker| &worker.accept_pauses)),
     },
     Metric {
+        name: "ringside_handovers_total",
+        kind: Kind::Counter,
+        help: "Connections that a worker accepted and had more than its share of: handed over to the worker with the \
+               fewest, or kept because that one's mailbox was full. Many full: that worker is overloaded or hangs.",
+        read: |seen, samples| {
+            samples(&[("outcome", "over")], seen.sum(|worker| &worker.handed_over));
+            samples(&[("outcome", "full")], seen.sum(|worker| &worker.mailbox_full));
+        },
+    },
+    Metric {
         name: "ringside_connections_limit",
         kind: Kind::Gauge,
         help: "Most connections at once, over all workers: listen.connections, or what the limit on open files allows.",

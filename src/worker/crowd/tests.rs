@@ -5,13 +5,15 @@ use tokio::task::{JoinHandle, LocalSet, yield_now};
 use tokio::time;
 
 use super::*;
+use crate::worker::balance;
 
 const SPREAD: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 fn crowd(spread: Duration) -> Crowd {
     let pace = Pace { spread, timeout: TIMEOUT };
-    Crowd::new(Arc::default(), pace, Rc::new(Ids::from_seed(1).into()))
+    let load = balance::shares(1).remove(0).balance.load().clone();
+    Crowd::new(Arc::default(), load, pace, Rc::new(Ids::from_seed(1).into()))
 }
 
 /// The time of the paused clock.
