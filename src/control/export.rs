@@ -58,6 +58,11 @@ pub use pipeline::SpanCounts;
 /// How often the export thread looks whether it should stop while nothing happens.
 const STOP_CHECK: Duration = Duration::from_millis(250);
 
+/// How long the export thread lets events gather when it has worked off all there were. Under load workers wake it 200 times a
+/// second then, instead of twice for each connection, which costs them a system call and the core a change of threads each
+/// time; and the queue takes 1.6 million events a second.
+const GATHER: Duration = Duration::from_millis(5);
+
 /// How spans reach the collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -293,17 +298,25 @@ impl Exporter {
     fn run(mut self) -> Option<Pipeline> {
         loop {
             let stopping = self.stop.load(Ordering::Acquire);
-            let received = self.events.next(if stopping { Duration::ZERO } else { STOP_CHECK });
-            let now = Instant::now();
-            match received {
-                Ok(event) => self.handle(&event, now),
+            match self.events.next(if stopping { Duration::ZERO } else { STOP_CHECK }) {
+                Ok(event) => self.work_off(event),
                 Err(RecvTimeoutError::Timeout) if !stopping => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
-            self.lines.sum_up(now);
+            self.lines.sum_up(Instant::now());
         }
         self.lines.finish();
         self.pipeline
+    }
+
+    /// Works off `first` and all that is there behind it, then lets more gather.
+    fn work_off(&mut self, first: Event) {
+        let mut next = Some(first);
+        while let Some(event) = next {
+            self.handle(&event, Instant::now());
+            next = self.events.next(Duration::ZERO).ok();
+        }
+        thread::sleep(GATHER);
     }
 
     fn handle(&mut self, event: &Event, now: Instant) {
