@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use rustls::client::{ClientConfig, Resumption, UnbufferedClientConnection};
+use rustls::crypto::aws_lc_rs::cipher_suite::{
+    TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384, TLS13_CHACHA20_POLY1305_SHA256,
+};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{HandshakeKind, NamedGroup, RootCertStore, version};
+use rustls::{HandshakeKind, NamedGroup, RootCertStore, SupportedCipherSuite, version};
 
 use crate::{Fault, tls};
 
@@ -31,6 +34,10 @@ pub enum Handshake {
     Resumed,
 }
 
+/// What clients offer, in the order of the browsers. What a proxy chooses is what its cryptography costs.
+const SUITES: &[SupportedCipherSuite] =
+    &[TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256, TLS13_AES_256_GCM_SHA384];
+
 /// Whom clients connect to, and with what.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -49,8 +56,11 @@ impl Target {
             Handshake::Hybrid => NamedGroup::X25519MLKEM768,
             Handshake::Classic | Handshake::Resumed => NamedGroup::X25519,
         };
-        let mut provider =
-            CryptoProvider { kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(), ..aws_lc_rs::default_provider() };
+        let mut provider = CryptoProvider {
+            cipher_suites: SUITES.to_vec(),
+            kx_groups: aws_lc_rs::ALL_KX_GROUPS.to_vec(),
+            ..aws_lc_rs::default_provider()
+        };
         provider.kx_groups.retain(|known| known.name() == group);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(self.certificate.as_bytes())?)?;

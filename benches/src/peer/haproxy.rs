@@ -21,7 +21,7 @@ fn configuration(site: &Site<'_>) -> String {
         "global
     nbthread {workers}
     maxconn 9500
-    ssl-default-bind-options ssl-min-ver TLSv1.3
+    ssl-default-bind-options ssl-min-ver TLSv1.3 prefer-client-ciphers
 
 defaults
     mode http
