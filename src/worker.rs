@@ -211,9 +211,7 @@ async fn work(
 
 /// Relays what is in `event_loop`, for ever. A ring that breaks takes its connections with it.
 async fn relay(event_loop: Rc<EventLoop<Relayed>>, local: Rc<Local>) {
-    // Connections that are not relayed yet, or not any more, have tasks that want the thread.
-    let alone = |relayed| local.crowd.len() == relayed;
-    if let Err(error) = Rc::clone(&event_loop).run(alone).await {
+    if let Err(error) = Rc::clone(&event_loop).run().await {
         tracing::error!(worker = local.index, %error, "the ring broke, and with it the connections on it");
         event_loop.close();
     }

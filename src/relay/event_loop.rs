@@ -11,10 +11,8 @@
 //! of them with one system call, and hands over with the next all that is to be sent: a peer that is woken by the first
 //! send need not be woken for the others.
 //!
-//! **Sleeping.** The thread belongs to the runtime, which sleeps in epoll. To be woken there for each message costs a bell,
-//! a look at epoll and a turn that finds what is to be found. So as long as messages follow one another soon, the loop
-//! sleeps in its own ring instead, and gives the runtime its turn once in a while. While connections are being opened it
-//! does not: their tasks wait for the thread.
+//! **Sleeping.** The thread belongs to the runtime, which sleeps in epoll and is woken by the bell. When there is much to
+//! do, the loop gives the runtime its turn once in a while.
 
 mod connection;
 mod direction;
@@ -24,7 +22,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -46,9 +44,6 @@ use crate::telemetry::live::Live;
 pub use connection::Leave;
 use connection::{Ask, Connection, Step};
 use direction::Sending;
-
-/// How soon the next message must come for the loop to wait for it in its own ring.
-const SOON: Duration = Duration::from_micros(200);
 
 /// How long the loop keeps the thread while it has something to do.
 const SLICE: Duration = Duration::from_micros(500);
@@ -159,24 +154,20 @@ impl<G: Guest> EventLoop<G> {
         self.entered.notify_one();
     }
 
-    /// Moves bytes, for ever. `alone` says whether nobody but so many connections
-    /// wants the thread.
+    /// Moves bytes, for ever.
     ///
     /// # Errors
     /// When the ring is broken.
-    pub async fn run(self: Rc<Self>, alone: impl Fn(usize) -> bool) -> io::Result<()> {
+    pub async fn run(self: Rc<Self>) -> io::Result<()> {
         let mut timer = pin!(sleep_until(Instant::now().into()));
-        let mut before = Instant::now();
         loop {
             self.sleep(timer.as_mut()).await?;
-            let woken = Instant::now();
-            let busy = woken.duration_since(before) < SOON;
-            before = self.spin(woken, busy, &alone)?;
+            self.spin()?;
         }
     }
 
     /// Sleeps in the runtime until there is something to do.
-    async fn sleep(&self, mut timer: std::pin::Pin<&mut Sleep>) -> io::Result<()> {
+    async fn sleep(&self, mut timer: Pin<&mut Sleep>) -> io::Result<()> {
         let due = self.state.borrow().due.first().map(|(moment, _)| *moment);
         if let Some(due) = due
             && timer.deadline() != due.into()
@@ -196,26 +187,23 @@ impl<G: Guest> EventLoop<G> {
         .await
     }
 
-    /// Works off all there is, since the thread was `woken`. Returns when that was done.
-    fn spin(self: &Rc<Self>, woken: Instant, mut busy: bool, alone: &impl Fn(usize) -> bool) -> io::Result<Instant> {
+    /// Works off all there is, for as long as the loop may keep the thread.
+    fn spin(self: &Rc<Self>) -> io::Result<()> {
         let mut state = self.state.borrow_mut();
-        let mut patience = None;
+        let woken = Instant::now();
         loop {
-            state.ring.turn(patience)?;
+            state.ring.turn(None)?;
             state.now = Instant::now();
             let worked = state.work_off();
             state.look_after();
             self.ask(&mut state);
             if !worked && state.before.is_empty() {
-                return Ok(state.now);
+                return Ok(());
             }
             if state.now.duration_since(woken) >= SLICE {
                 // There may be more: back at once.
-                state.ring.ring()?;
-                return Ok(state.now);
+                return state.ring.ring();
             }
-            busy = busy && alone(state.seats.len());
-            patience = busy.then_some(SOON);
         }
     }
 

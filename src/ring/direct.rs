@@ -233,6 +233,7 @@ impl<P> Direct<P> {
             }
             // Full: what waits goes to the kernel. Should it take nothing now, it may after its completions are taken,
             // for which there is always room.
+            usage::count(Operation::Enter);
             let _ = self.ring.submit();
         }
     }

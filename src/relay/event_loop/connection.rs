@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use socket2::Socket;
 
-use super::direction::{Backlog, Direction, Lent, Receiver, Sending, Then};
+use super::direction::{Backlog, Directions, Lent, Receiver, Sending, Then};
 use crate::peer::Side;
 use crate::relay::deadlines::{Deadlines, moment};
 use crate::relay::link::{Link, Taken, Work};
@@ -49,8 +49,7 @@ pub struct Leave {
 
 pub(super) struct Connection<G> {
     pub(super) link: Link,
-    client: Direction,
-    app: Direction,
+    directions: Directions,
     deadlines: Deadlines,
     /// The deadline for which the timer has yet to fire, and when it will.
     pub(super) armed: Option<(Instant, Instant)>,
@@ -61,11 +60,10 @@ pub(super) struct Connection<G> {
 }
 
 impl<G> Connection<G> {
-    pub(super) fn new(link: Link, [client, app]: [Rc<Socket>; 2], serial: u64, guest: G) -> Self {
+    pub(super) fn new(link: Link, sockets: [Rc<Socket>; 2], serial: u64, guest: G) -> Self {
         Self {
             link,
-            client: Direction::new(client),
-            app: Direction::new(app),
+            directions: Directions::new(sockets),
             deadlines: Deadlines::default(),
             armed: None,
             leave: None,
@@ -76,20 +74,13 @@ impl<G> Connection<G> {
 
     /// What came together with the handshake is to be relayed first.
     pub(super) fn start(&mut self, from: Side, opened: Vec<u8>, wire: Vec<u8>) {
-        self.direction_mut(from).backlog = Some(Box::new(Backlog::Early { opened, wire }));
-    }
-
-    const fn direction_mut(&mut self, from: Side) -> &mut Direction {
-        match from {
-            Side::Client => &mut self.client,
-            Side::App => &mut self.app,
-        }
+        self.directions.of_mut(from).backlog = Some(Box::new(Backlog::Early { opened, wire }));
     }
 
     /// A receive has come back.
     pub(super) fn received(&mut self, from: Side, result: io::Result<Option<Received>>, step: &mut Step<'_>) {
         self.link.stop_listening(from);
-        let direction = self.direction_mut(from);
+        let direction = self.directions.of_mut(from);
         direction.receiving = None;
         match result {
             Ok(Some(received)) if direction.is_free() => self.take(from, received, step),
@@ -103,7 +94,7 @@ impl<G> Connection<G> {
     /// A send has come back: whether the kernel took any of it, and what is left of it.
     pub(super) fn sent(&mut self, to: Side, taken: bool, lease: Lease, sending: Sending, step: &mut Step<'_>) {
         let from = to.other();
-        self.direction_mut(from).sending = None;
+        self.directions.of_mut(from).sending = None;
         if !taken {
             self.lose(from);
         } else if lease.is_empty() {
@@ -115,12 +106,13 @@ impl<G> Connection<G> {
 
     /// There are buffers to receive into again.
     pub(super) fn quench(&mut self, from: Side) {
-        self.direction_mut(from).thirsty = false;
+        self.directions.of_mut(from).thirsty = false;
     }
 
-    /// A lease that was waited for.
+    /// A lease that was waited for. Where all is done meanwhile, nobody needs it.
     pub(super) fn granted(&mut self, from: Side, lease: Lease) {
-        self.direction_mut(from).lent = Lent::Granted(Box::new(lease));
+        let direction = self.directions.of_mut(from);
+        direction.lent = if direction.is_done() { Lent::No } else { Lent::Granted(Box::new(lease)) };
     }
 
     /// Goes on with one direction, and with all else if that changed something for others. Whether the connection is over.
@@ -137,7 +129,7 @@ impl<G> Connection<G> {
             self.advance(Side::App, step);
             self.link.look_after_ends();
             self.deadlines.note(&self.link);
-            if (self.client.is_done() && self.app.is_done()) || self.link.is_cut() {
+            if self.directions.are_done() || self.link.is_cut() {
                 return true;
             }
             // What one direction did may be work for the other, which has had its turn already.
@@ -168,7 +160,7 @@ impl<G> Connection<G> {
     fn advance(&mut self, from: Side, step: &mut Step<'_>) {
         let to = from.other();
         loop {
-            let direction = self.direction_mut(from);
+            let direction = self.directions.of_mut(from);
             if direction.is_done() || direction.sending.is_some() {
                 return;
             }
@@ -181,7 +173,7 @@ impl<G> Connection<G> {
             let todo = direction.todo.take().map(|work| *work);
             match todo.or_else(|| self.link.work(to)) {
                 None => break,
-                Some(Work::Leave) => self.direction_mut(from).receiver = Receiver::Done,
+                Some(Work::Leave) => self.directions.of_mut(from).receiver = Receiver::Done,
                 Some(work) => {
                     if !self.work(from, work, step) {
                         return;
@@ -194,10 +186,7 @@ impl<G> Connection<G> {
 
     /// Receives what comes, if it may.
     fn listen(&mut self, from: Side, step: &mut Step<'_>) {
-        let direction = match from {
-            Side::Client => &mut self.client,
-            Side::App => &mut self.app,
-        };
+        let direction = self.directions.of_mut(from);
         if direction.ended || direction.receiving.is_some() || !self.link.listen(from) {
             return;
         }
@@ -219,10 +208,10 @@ impl<G> Connection<G> {
         match backlog {
             Backlog::Received(received) => {
                 self.take(from, received, step);
-                self.direction_mut(from).backlog.is_none()
+                self.directions.of_mut(from).backlog.is_none()
             }
             Backlog::Early { opened, wire } if opened.is_empty() && wire.is_empty() => {
-                if !self.direction_mut(from).ended {
+                if !self.directions.of_mut(from).ended {
                     self.end(from, self.link.early_end(from));
                 }
                 true
@@ -249,7 +238,7 @@ impl<G> Connection<G> {
     /// Takes in what was received, and sends on what may pass of it.
     fn take(&mut self, from: Side, mut received: Received, step: &mut Step<'_>) {
         let Some(mut lease) = self.lend(from, step) else {
-            self.direction_mut(from).backlog = Some(Box::new(Backlog::Received(received)));
+            self.directions.of_mut(from).backlog = Some(Box::new(Backlog::Received(received)));
             return;
         };
         let taken = self.link.take(from, received.window(), &mut lease, step.now);
@@ -260,7 +249,7 @@ impl<G> Connection<G> {
     /// Does something toward the receiver besides relaying. Whether it is done.
     fn work(&mut self, from: Side, work: Work, step: &mut Step<'_>) -> bool {
         let to = from.other();
-        if self.direction_mut(from).receiver == Receiver::Gone {
+        if self.directions.of_mut(from).receiver == Receiver::Gone {
             match work {
                 Work::Finish => self.link.finished(to),
                 _ => self.link.drop_replies(),
@@ -268,7 +257,7 @@ impl<G> Connection<G> {
             return true;
         }
         let Some(mut lease) = self.lend(from, step) else {
-            self.direction_mut(from).todo = Some(Box::new(work));
+            self.directions.of_mut(from).todo = Some(Box::new(work));
             return false;
         };
         if self.link.put_work(to, &work, &mut lease).is_err() {
@@ -282,7 +271,7 @@ impl<G> Connection<G> {
 
     fn pass(&mut self, from: Side, lease: Lease, taken: io::Result<Taken>, step: &mut Step<'_>) {
         match taken {
-            Ok(taken) if lease.is_empty() || self.direction_mut(from).receiver != Receiver::Here => {
+            Ok(taken) if lease.is_empty() || self.directions.of_mut(from).receiver != Receiver::Here => {
                 self.end(from, taken.ending);
             }
             Ok(taken) => self.transmit(from, lease, Then::Passed(taken), step),
@@ -304,12 +293,8 @@ impl<G> Connection<G> {
         let to = from.other();
         self.link.socket(to).progress(lease.bytes().len(), step.now, self.link.means.counters.to(to));
         let tag = Tag { seat: step.seat, side: to };
-        let socket = match to {
-            Side::Client => &self.client.socket,
-            Side::App => &self.app.socket,
-        };
-        let flight = step.ring.send(tag, socket, lease, sending);
-        self.direction_mut(from).sending = Some(flight);
+        let flight = step.ring.send(tag, &self.directions.of(to).socket, lease, sending);
+        self.directions.of_mut(from).sending = Some(flight);
     }
 
     /// All of a lease is with the kernel.
@@ -335,13 +320,13 @@ impl<G> Connection<G> {
     /// The receiver of what `from` sends is gone. What `from` still says is judged, its Close is seen, and nothing is sent
     /// on.
     fn lose(&mut self, from: Side) {
-        self.direction_mut(from).receiver = Receiver::Gone;
+        self.directions.of_mut(from).receiver = Receiver::Gone;
         self.link.lost(from.other());
     }
 
     fn end(&mut self, from: Side, ending: Option<Ending>) {
         if let Some(how) = ending {
-            self.direction_mut(from).ended = true;
+            self.directions.of_mut(from).ended = true;
             self.link.stopped(from, how);
         }
     }
@@ -350,10 +335,7 @@ impl<G> Connection<G> {
     fn lend(&mut self, from: Side, step: &mut Step<'_>) -> Option<Lease> {
         let serial = self.serial;
         let pool = &self.link.means.pool;
-        let direction = match from {
-            Side::Client => &mut self.client,
-            Side::App => &mut self.app,
-        };
+        let direction = self.directions.of_mut(from);
         match std::mem::replace(&mut direction.lent, Lent::Asked) {
             Lent::Granted(lease) => {
                 direction.lent = Lent::No;
@@ -373,9 +355,7 @@ impl<G> Connection<G> {
 
     /// Gives up what is in flight, and closes both sockets. Returns who is to be told how it ended.
     pub(super) fn leave(self, ring: &mut Direct<Sending>) -> G {
-        for direction in [self.client, self.app] {
-            direction.give_up(ring);
-        }
+        self.directions.give_up(ring);
         self.link.part();
         self.guest
     }

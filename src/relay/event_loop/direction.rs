@@ -5,10 +5,17 @@ use std::time::Instant;
 
 use socket2::Socket;
 
+use crate::peer::Side;
 use crate::relay::link::{Taken, Work};
 use crate::ring::direct::provided::Received;
 use crate::ring::direct::{Direct, Flight};
 use crate::ring::lease::Lease;
+
+/// Both directions of a connection.
+pub(super) struct Directions {
+    client: Direction,
+    app: Direction,
+}
 
 /// One direction. What is seldom there is on the heap while it is.
 pub(super) struct Direction {
@@ -82,8 +89,41 @@ pub(super) enum Backlog {
     },
 }
 
+impl Directions {
+    pub(super) fn new([client, app]: [Rc<Socket>; 2]) -> Self {
+        Self { client: Direction::new(client), app: Direction::new(app) }
+    }
+
+    /// That of what `sender` sends.
+    pub(super) const fn of(&self, sender: Side) -> &Direction {
+        match sender {
+            Side::Client => &self.client,
+            Side::App => &self.app,
+        }
+    }
+
+    /// The same, to change it.
+    pub(super) const fn of_mut(&mut self, sender: Side) -> &mut Direction {
+        match sender {
+            Side::Client => &mut self.client,
+            Side::App => &mut self.app,
+        }
+    }
+
+    /// Whether everything due to both sides is written.
+    pub(super) fn are_done(&self) -> bool {
+        self.client.is_done() && self.app.is_done()
+    }
+
+    /// Gives up what is in flight.
+    pub(super) fn give_up(self, ring: &mut Direct<Sending>) {
+        self.client.give_up(ring);
+        self.app.give_up(ring);
+    }
+}
+
 impl Direction {
-    pub(super) const fn new(socket: Rc<Socket>) -> Self {
+    const fn new(socket: Rc<Socket>) -> Self {
         Self {
             socket,
             receiving: None,
@@ -108,8 +148,7 @@ impl Direction {
         self.receiver == Receiver::Done
     }
 
-    /// Gives up what is in flight.
-    pub(super) fn give_up(self, ring: &mut Direct<Sending>) {
+    fn give_up(self, ring: &mut Direct<Sending>) {
         for flight in self.receiving.into_iter().chain(self.sending) {
             ring.cancel(flight);
         }
