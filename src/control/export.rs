@@ -26,7 +26,7 @@ use thiserror::Error;
 use super::recent::Recent;
 use super::subject::Subjects;
 use crate::telemetry::record::Event;
-use crate::telemetry::report::Events;
+use crate::telemetry::report::{Events, QUEUE};
 use crate::telemetry::trace;
 use closing::Closing;
 use line::Writer;
@@ -299,7 +299,7 @@ impl Exporter {
         loop {
             let stopping = self.stop.load(Ordering::Acquire);
             match self.events.next(if stopping { Duration::ZERO } else { STOP_CHECK }) {
-                Ok(event) => self.work_off(event),
+                Ok(event) => self.work_off(&event),
                 Err(RecvTimeoutError::Timeout) if !stopping => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
@@ -309,14 +309,15 @@ impl Exporter {
         self.pipeline
     }
 
-    /// Works off `first` and all that is there behind it, then lets more gather.
-    fn work_off(&mut self, first: Event) {
-        let mut next = Some(first);
-        while let Some(event) = next {
-            self.handle(&event, Instant::now());
-            next = self.events.next(Duration::ZERO).ok();
+    /// Works off `first` and what is there behind it, at most a full queue. If that was all, more may gather.
+    fn work_off(&mut self, first: &Event) {
+        self.handle(first, Instant::now());
+        for _ in 0..QUEUE {
+            match self.events.next(Duration::ZERO) {
+                Ok(event) => self.handle(&event, Instant::now()),
+                Err(_) => return thread::sleep(GATHER),
+            }
         }
-        thread::sleep(GATHER);
     }
 
     fn handle(&mut self, event: &Event, now: Instant) {

@@ -167,9 +167,7 @@ impl Material {
             (Self::Rsa(components), Scheme::Rsa(scheme)) => components.to_parsed_public_key(scheme),
             (Self::Point(_, point), Scheme::Curve(scheme)) => ParsedPublicKey::new(scheme, point),
             (Self::Secret(secret), Scheme::Hmac(scheme)) => {
-                {
-                    return Ok(Prepared::Secret(hmac::Key::new(scheme, secret).into()));
-                };
+                return Ok(Prepared::Secret(hmac::Key::new(scheme, secret).into()));
             }
             _ => return Err(Unusable::Algorithm),
         };
