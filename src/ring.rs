@@ -27,4 +27,5 @@ pub mod runtime;
 pub mod select;
 mod shelf;
 pub mod stream;
+pub mod turn;
 pub mod usage;

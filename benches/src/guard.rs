@@ -16,9 +16,10 @@ use ringside::window::Window;
 use crate::Fault;
 use crate::case::{Case, MAIN};
 use crate::client;
+use crate::files::Files;
 use crate::load::{self, Measured, Plan};
 use crate::message::Message;
-use crate::rig::{DEFAULTS, Engine, Files, Proxy, Rig, Settings};
+use crate::rig::{DEFAULTS, Engine, Proxy, Rig, Settings};
 use crate::spread::Middle;
 
 /// The check of text switched off.

@@ -13,6 +13,7 @@ pub mod cpu;
 pub mod crowd;
 pub mod echo;
 pub mod evidence;
+pub mod files;
 pub mod floor;
 pub mod guard;
 pub mod hot;

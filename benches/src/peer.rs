@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Fault;
-use crate::rig::Files;
+use crate::files::Files;
 
 /// What one has to know to run a peer.
 pub struct Peer {
@@ -108,7 +108,7 @@ mod tests {
     use std::process::Command;
 
     use super::{ALL, Site, version};
-    use crate::rig::Files;
+    use crate::files::Files;
 
     #[test]
     fn versions_are_found_in_what_the_peers_say() {

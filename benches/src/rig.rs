@@ -1,6 +1,5 @@
 //! What a run needs: certificate, keys, token, configuration, the echo app and the proxies.
 
-mod files;
 mod process;
 
 use std::env;
@@ -11,9 +10,9 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub use self::files::{AUDIENCE, Files, ISSUER};
 use self::process::Process;
 use crate::client::Target;
+use crate::files::Files;
 use crate::peer::Installed;
 use crate::{Fault, cpu};
 

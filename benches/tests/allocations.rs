@@ -15,9 +15,10 @@ use ringside::tls;
 use ringside::tls::acceptor::Acceptor;
 use ringside::tls::records::{Records, SEALED};
 use ringside_bench::client::{self, CONTINUATION, Client, Handshake, PING, PONG, TEXT, Target};
+use ringside_bench::files::Files;
 use ringside_bench::load::{self, Plan};
 use ringside_bench::message::Message;
-use ringside_bench::rig::{ALL_LIMITS, Files};
+use ringside_bench::rig::ALL_LIMITS;
 use ringside_bench::{Fault, echo};
 
 struct Counting;

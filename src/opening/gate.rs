@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use crate::ring::engine::Engine;
-use crate::ring::runtime;
+use crate::ring::turn::turn;
 
 /// Who comes so long after the one before needs no turn of its own: the loop has had one.
 const APART: Duration = Duration::from_millis(1);
@@ -38,7 +38,7 @@ impl Gate {
     pub async fn pass(&self) {
         let mut last = self.last.lock().await;
         if last.is_some_and(|last| last.elapsed() < self.apart) {
-            runtime::turn(self.engine).await;
+            turn(self.engine).await;
         }
         *last = Some(Instant::now());
     }

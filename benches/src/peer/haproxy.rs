@@ -4,7 +4,7 @@ use std::process::Command;
 
 use super::{Peer, Site};
 use crate::Fault;
-use crate::rig::{AUDIENCE, ISSUER};
+use crate::files::{AUDIENCE, ISSUER};
 
 pub(super) const PEER: Peer =
     Peer { name: "haproxy", install: "apt-get install haproxy", checks_token: true, version: "-v", configure };

@@ -6,10 +6,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use io_uring::cqueue;
 use io_uring::types::BufRingEntry;
 
-use super::queue::Queue;
-
-/// The number of the one group.
-pub(super) const GROUP: u16 = 0;
+use super::queue::{GROUP, Queue};
 
 /// Buffers: more than the sockets of 100 connections, so that all of them may have something at once. A power of two.
 const COUNT: u16 = 256;

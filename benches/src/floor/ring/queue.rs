@@ -6,8 +6,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use io_uring::{IoUring, Submitter, cqueue, opcode, squeue, types};
 
-use super::buffers::GROUP;
 use crate::floor::outgoing::Outgoing;
+
+/// The number of the one group of receive buffers.
+pub(super) const GROUP: u16 = 0;
 
 /// Submissions that fit before they must go out.
 const ENTRIES: u32 = 1024;
