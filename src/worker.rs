@@ -1,8 +1,8 @@
-//! One thread, one core, one ring, one listener.
+//! One thread, one core, one engine, one listener.
 //!
 //! Workers share nothing that changes but how many connections each has ([`balance`]): each has its own listener, buffers
 //! and counters, and reads one immutable [`Snapshot`]. A worker accepts, or is handed what another has accepted, starts a
-//! task that opens the connection, and when that has its 101, another that relays: what opening needed is gone by then.
+//! task that opens the connection, and when that has its 101, has it relayed: what opening needed is gone by then.
 
 pub mod balance;
 mod census;

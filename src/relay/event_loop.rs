@@ -4,7 +4,7 @@
 //!   the runtime                          the loop
 //!   accept, open, timers  --enter-->  seats: | 0 | 1 | . | 3 |      due: when, who
 //!          <--- ended ---                turn --> events --> what is due --> turn --> ...
-//!          <--- its turn ---             nothing for a while: sleeps in the runtime until the bell rings
+//!          <--- its turn ---             nothing more: sleeps in the runtime until the bell rings
 //! ```
 //!
 //! A connection is a value in a slab: no task, no future, no timer of its own. The loop takes whatever has come on all

@@ -208,10 +208,10 @@ impl<G> Connection<G> {
         match backlog {
             Backlog::Received(received) => {
                 self.take(from, received, step);
-                self.directions.of_mut(from).backlog.is_none()
+                self.directions.of(from).backlog.is_none()
             }
             Backlog::Early { opened, wire } if opened.is_empty() && wire.is_empty() => {
-                if !self.directions.of_mut(from).ended {
+                if !self.directions.of(from).ended {
                     self.end(from, self.link.early_end(from));
                 }
                 true
@@ -249,7 +249,7 @@ impl<G> Connection<G> {
     /// Does something toward the receiver besides relaying. Whether it is done.
     fn work(&mut self, from: Side, work: Work, step: &mut Step<'_>) -> bool {
         let to = from.other();
-        if self.directions.of_mut(from).receiver == Receiver::Gone {
+        if self.directions.of(from).receiver == Receiver::Gone {
             match work {
                 Work::Finish => self.link.finished(to),
                 _ => self.link.drop_replies(),
@@ -271,7 +271,7 @@ impl<G> Connection<G> {
 
     fn pass(&mut self, from: Side, lease: Lease, taken: io::Result<Taken>, step: &mut Step<'_>) {
         match taken {
-            Ok(taken) if lease.is_empty() || self.directions.of_mut(from).receiver != Receiver::Here => {
+            Ok(taken) if lease.is_empty() || self.directions.of(from).receiver != Receiver::Here => {
                 self.end(from, taken.ending);
             }
             Ok(taken) => self.transmit(from, lease, Then::Passed(taken), step),
